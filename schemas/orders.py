@@ -1,0 +1,266 @@
+"""Orders: their states, the words that a reseller sees, and the moves that exist."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from schemas.money import Micros
+
+
+class OrderState(StrEnum):
+    """Where an order is. The words are the same in the database, the CLI, logs and metrics."""
+
+    QUEUED = "queued"  # accepted and paid, not sent
+    SENDING = "sending"  # an attempt is committed, its request may be on the wire
+    UNKNOWN = "unknown"  # the upstream may have accepted it, nothing proves either
+    REVIEW = "review"  # needs a person
+    PLACED = "placed"  # the upstream's id is known
+    IN_PROGRESS = "in_progress"  # the upstream works on it
+    COMPLETED = "completed"  # end: the charge is kept
+    PARTIAL = "partial"  # end: the undelivered part is refunded
+    CANCELED = "canceled"  # end: everything is refunded
+    FAILED = "failed"  # end: nobody took it, everything is refunded
+
+
+FINAL_STATES = frozenset(
+    {OrderState.COMPLETED, OrderState.PARTIAL, OrderState.CANCELED, OrderState.FAILED}
+)
+OPEN_STATES = frozenset(OrderState) - FINAL_STATES
+
+#: Every move that exists (``reliability`` B3). What is not listed cannot happen; audit checks it.
+MOVES: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.QUEUED: frozenset({OrderState.SENDING, OrderState.CANCELED, OrderState.FAILED}),
+    OrderState.SENDING: frozenset(
+        {
+            OrderState.PLACED,
+            OrderState.QUEUED,
+            OrderState.FAILED,
+            OrderState.UNKNOWN,
+            OrderState.REVIEW,
+        }
+    ),
+    OrderState.UNKNOWN: frozenset({OrderState.PLACED, OrderState.QUEUED, OrderState.REVIEW}),
+    OrderState.REVIEW: frozenset(
+        {
+            OrderState.PLACED,
+            OrderState.QUEUED,
+            OrderState.IN_PROGRESS,
+            OrderState.COMPLETED,
+            OrderState.PARTIAL,
+            OrderState.CANCELED,
+        }
+    ),
+    OrderState.PLACED: frozenset(
+        {
+            OrderState.IN_PROGRESS,
+            OrderState.COMPLETED,
+            OrderState.PARTIAL,
+            OrderState.CANCELED,
+            OrderState.REVIEW,
+        }
+    ),
+    OrderState.IN_PROGRESS: frozenset(
+        {OrderState.COMPLETED, OrderState.PARTIAL, OrderState.CANCELED, OrderState.REVIEW}
+    ),
+    OrderState.COMPLETED: frozenset({OrderState.PARTIAL, OrderState.CANCELED}),
+    OrderState.PARTIAL: frozenset({OrderState.PARTIAL, OrderState.CANCELED}),
+    OrderState.CANCELED: frozenset(),
+    OrderState.FAILED: frozenset(),
+}
+
+
+class AttemptState(StrEnum):
+    """What is known of one submission of an order to one provider."""
+
+    INTENT = "intent"  # committed before the first byte leaves
+    PLACED = "placed"  # the upstream answered with an id
+    UNKNOWN = "unknown"  # it may have been accepted: frozen until proof
+    REJECTED = "rejected"  # the upstream refused it in words that are known
+    NOT_SENT = "not_sent"  # provably never reached the upstream
+
+
+#: An order has at most one attempt in these states; the database enforces it.
+LIVE_ATTEMPTS = frozenset({AttemptState.INTENT, AttemptState.PLACED, AttemptState.UNKNOWN})
+
+
+class WireStatus(StrEnum):
+    """The six words of the panel API, in the reference's spelling."""
+
+    PENDING = "Pending"
+    PROCESSING = "Processing"
+    IN_PROGRESS = "In progress"
+    COMPLETED = "Completed"
+    PARTIAL = "Partial"
+    CANCELED = "Canceled"
+
+
+FINAL_WORDS: dict[OrderState, WireStatus] = {
+    OrderState.COMPLETED: WireStatus.COMPLETED,
+    OrderState.PARTIAL: WireStatus.PARTIAL,
+    OrderState.CANCELED: WireStatus.CANCELED,
+    OrderState.FAILED: WireStatus.CANCELED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order as intake accepts it, already priced and routed. ``rate`` is per 1,000."""
+
+    id: int
+    reseller_id: int
+    service_id: int
+    service_type: str
+    provider_id: int
+    upstream_service: str
+    link: str
+    quantity: int
+    parameters: str | None  # JSON
+    rate: Micros
+    charge: Micros
+    currency: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as decisions see it, read under its row lock."""
+
+    id: int
+    reseller_id: int
+    service_type: str
+    provider_id: int
+    upstream_service: str
+    upstream_id: str | None
+    state: OrderState
+    version: int
+    attempts: int
+    quantity: int
+    charge: Micros
+    refunded: Micros
+    currency: str
+    start_count: int | None
+    remains: int | None
+    wire_status: WireStatus
+    wire_charge: Micros
+    wire_remains: int
+    request_id: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChange:
+    """What a decision makes of an order; written as a whole, together with its event and refund.
+
+    ``cause`` names the move in the order's history; it is None when the state stays. ``next_in``
+    is when the order needs to be looked at again, in milliseconds.
+    """
+
+    order: Order
+    state: OrderState
+    cause: str | None
+    refund: Micros
+    upstream_id: str | None
+    start_count: int | None
+    remains: int | None
+    wire_status: WireStatus
+    wire_charge: Micros
+    wire_remains: int
+    next_in: int
+
+    @property
+    def moved(self) -> bool:
+        """Whether the order's history grows."""
+        return self.cause is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedOrder:
+    """An order taken for sending: its attempt is committed before the first byte leaves."""
+
+    id: int
+    version: int
+    attempts: int  # including this one: the number of the attempt
+    service_type: str
+    upstream_service: str
+    link: str
+    quantity: int
+    parameters: Mapping[str, str]
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolledOrder:
+    """An open order whose status is asked next."""
+
+    id: int
+    upstream_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToldOrder:
+    """An order as its reseller is told of it; ``wire_status`` is one of ``WireStatus``' words."""
+
+    id: int
+    wire_status: str
+    wire_charge: Micros
+    start_count: int | None
+    wire_remains: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order with everything that operators look at."""
+
+    id: int
+    reseller: str
+    service_id: int
+    service_type: str
+    provider: str
+    upstream_service: str
+    upstream_id: str | None
+    external_id: str | None
+    state: OrderState
+    attempts: int
+    link: str
+    quantity: int
+    charge: Micros
+    refunded: Micros
+    currency: str
+    start_count: int | None
+    remains: int | None
+    wire_status: WireStatus
+    wire_charge: Micros
+    wire_remains: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptResult:
+    """How one submission ended, with the evidence that is kept."""
+
+    order_id: int
+    number: int
+    state: AttemptState
+    upstream_id: str | None
+    reason: str | None
+    http_status: int | None
+    body: str | None
+    elapsed_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One submission of an order, as operators see it."""
+
+    number: int
+    provider: str
+    state: AttemptState
+    upstream_id: str | None
+    reason: str | None
+    http_status: int | None
+    started_at: datetime
+    finished_at: datetime | None

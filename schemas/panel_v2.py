@@ -1,0 +1,187 @@
+"""The panel API v2 as the gateway serves it: the closed list of errors, and the values it reads.
+
+Shapes and spellings are the reference's; numbers are ASCII digits and nothing else, because
+``int()`` also takes signs, underscores and the digits of every script.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from schemas.money import Micros, format_amount
+from schemas.orders import ToldOrder
+
+
+class PanelError(Exception):
+    """A refusal in words that clients know; the message is the answer's ``error`` text."""
+
+
+INCORRECT_REQUEST = "Incorrect request"
+INVALID_KEY = "Invalid API key"
+INCORRECT_SERVICE = "Incorrect service ID"
+INCORRECT_ORDER = "Incorrect order ID"
+INCORRECT_QUANTITY = "Incorrect quantity"
+BAD_LINK = "Bad link"
+NOT_ENOUGH_FUNDS = "Not enough funds on balance"
+SUSPENDED = "Your account has been suspended."
+TOO_LARGE = "Request too large"
+TEMPORARY = (
+    "Temporary error. Repeat with the same external_id, or check its status before sending again"
+)
+
+
+def below_minimum(minimum: int) -> str:
+    """The text for a quantity that is too small."""
+    return f"Quantity less than minimal {minimum}"
+
+
+def above_maximum(maximum: int) -> str:
+    """The text for a quantity that is too large."""
+    return f"Quantity more than maximum {maximum}"
+
+
+def incorrect(parameter: str) -> str:
+    """The text for a type's parameter that is present but bad."""
+    return f"Incorrect {parameter}"
+
+
+#: At most this many ids in one call, as the reference documents.
+MAX_IDS = 100
+MAX_LINK = 2048
+
+_ABSENT = frozenset({"", "undefined", "null", "nan", "none"})
+_QUANTITY = re.compile(r"(0|[1-9][0-9]{0,39})(?:\.0)?", re.ASCII)
+_ID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+_BLANKS = " \t"
+_SEPARATORS = re.compile(r"[,;\s]+")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE | re.ASCII)
+_HOST_PORT = re.compile(r"[^/?#]*:[0-9]{1,5}(?:[/?#]|$)", re.ASCII)
+_MAX_INT = 2**31 - 1
+
+
+def given(text: str | None) -> str | None:
+    """The text of an optional or numeric parameter, or None where a client means "nothing"."""
+    if text is None:
+        return None
+    trimmed = text.strip(_BLANKS)
+    return None if trimmed.lower() in _ABSENT else trimmed
+
+
+def read_quantity(text: str) -> int:
+    """A quantity: ASCII digits with outer blanks; a single trailing ``.0`` is tolerated.
+
+    Raises:
+        PanelError: ``Incorrect quantity``.
+    """
+    match = _QUANTITY.fullmatch(text.strip(_BLANKS))
+    if match is None:
+        raise PanelError(INCORRECT_QUANTITY)
+    return int(match[1])
+
+
+def read_id(text: str) -> int | None:
+    """A positive id below 2³¹ in plain digits, or None."""
+    if _ID.fullmatch(text) is None:
+        return None
+    number = int(text)
+    return number if number <= _MAX_INT else None
+
+
+def read_link(text: str) -> str:
+    """A link or user name, as given apart from outer blanks.
+
+    Raises:
+        PanelError: ``Bad link`` when it is empty or too long, holds blanks, control or invisible
+            characters, names a scheme other than http(s), or carries credentials.
+    """
+    link = text.strip(_BLANKS)
+    if not link or len(link) > MAX_LINK or not link.isprintable() or " " in link:
+        raise PanelError(BAD_LINK)
+    scheme = _SCHEME.match(link)
+    if scheme is None or _HOST_PORT.match(link):
+        return link
+    rest = link[scheme.end() :]
+    authority = re.split(r"[/?#]", rest.removeprefix("//"), maxsplit=1)[0]
+    sound = rest.startswith("//") and authority and "@" not in authority
+    if scheme[1].lower() not in ("http", "https") or not sound:
+        raise PanelError(BAD_LINK)
+    return link
+
+
+def read_lines(text: str) -> list[str]:
+    r"""The non-empty lines of a list, trimmed.
+
+    Lines end with ``\r\n``, ``\n`` or ``\r``; the two characters backslash and n count as a line
+    end only where there is no real one, for clients that quote badly.
+    """
+    unified = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\n" not in unified:
+        unified = unified.replace("\\n", "\n")
+    return [line for line in (raw.strip() for raw in unified.split("\n")) if line]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedIds:
+    """The ids of one call, in order and without repetition, as the client wrote them."""
+
+    tokens: tuple[str, ...]
+    many: bool
+
+
+def read_ids(singular: Iterable[str], plural: Iterable[str]) -> AskedIds:
+    """Read ids from both spellings of the parameter.
+
+    One id through the singular asks for the single shape; any other number, or the plural, for
+    the shape of many.
+
+    Raises:
+        PanelError: ``Incorrect request`` for more than a hundred.
+    """
+    many = [token for text in plural for token in _SEPARATORS.split(text) if token]
+    single = [token for text in singular for token in _SEPARATORS.split(text) if token]
+    tokens = tuple(dict.fromkeys(single + many))
+    if len(tokens) > MAX_IDS:
+        raise PanelError(INCORRECT_REQUEST)
+    return AskedIds(tokens, many=bool(many) or len(tokens) > 1)
+
+
+def encode(value: object) -> bytes:
+    """Compact JSON, the only form in which answers leave."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def error_answer(text: str) -> bytes:
+    """``{"error": text}``."""
+    return encode({"error": text})
+
+
+def add_answer(order_id: int) -> bytes:
+    """The answer to an accepted order."""
+    return b'{"order":%d}' % order_id
+
+
+def balance_answer(amount: Micros, currency: str) -> bytes:
+    """The answer to ``balance``."""
+    return f'{{"balance":"{format_amount(amount)}","currency":"{currency}"}}'.encode()
+
+
+def status_text(order: ToldOrder) -> str:
+    """One order's status object, keys in the reference's order. Its values need no escaping."""
+    return (
+        f'{{"charge":"{format_amount(order.wire_charge)}",'
+        f'"start_count":"{order.start_count or 0}",'
+        f'"status":"{order.wire_status}",'
+        f'"remains":"{order.wire_remains}",'
+        f'"currency":"{order.currency}"}}'
+    )
+
+
+def statuses_answer(asked: AskedIds, found: dict[str, ToldOrder]) -> bytes:
+    """The answer to ``status`` for many ids: each keyed by its id as the client wrote it."""
+    wrong = json.dumps({"error": INCORRECT_ORDER}, separators=(",", ":"))
+    rows = (
+        f"{json.dumps(token)}:{status_text(found[token]) if token in found else wrong}"
+        for token in asked.tokens
+    )
+    return ("{" + ",".join(rows) + "}").encode()
