@@ -1,0 +1,56 @@
+"""The provider contract: what an adapter to an upstream must be able to say.
+
+One instance is one account at one upstream. Method names are the panel API's action names. An
+adapter is stateless and only translates: it never retries, caches, logs or decides.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from schemas.upstream import (
+    Placed,
+    Submission,
+    UpstreamBalance,
+    UpstreamCatalogue,
+    UpstreamRefill,
+    UpstreamRequest,
+    UpstreamStatus,
+)
+
+
+class Provider(Protocol):
+    """One account at one upstream.
+
+    Every method raises ``Rejected`` or ``Unavailable``; ``add`` also ``Ambiguous``, for whatever
+    proves neither that the order exists nor that it does not.
+    """
+
+    kind: ClassVar[str]
+
+    async def services(self) -> UpstreamCatalogue:
+        """The catalogue. An answer that is no catalogue raises; it is never an empty one."""
+        ...
+
+    async def balance(self) -> UpstreamBalance:
+        """What the account holds."""
+        ...
+
+    async def add(self, order: Submission) -> Placed:
+        """Submit one order, once. The caller has committed the attempt before."""
+        ...
+
+    async def status(self, ids: Sequence[str]) -> dict[str, UpstreamStatus]:
+        """What the upstream says of up to 100 orders; ids without an answer are left out."""
+        ...
+
+    async def refill(self, ids: Sequence[str]) -> dict[str, UpstreamRequest]:
+        """Ask for refills; the answer per order id."""
+        ...
+
+    async def refill_status(self, ids: Sequence[str]) -> dict[str, UpstreamRefill]:
+        """The state of refills, by refill id."""
+        ...
+
+    async def cancel(self, ids: Sequence[str]) -> dict[str, UpstreamRequest]:
+        """Ask for cancellations. ``taken`` is a request taken, not an order canceled."""
+        ...

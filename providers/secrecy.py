@@ -1,0 +1,28 @@
+"""Keeping a provider's key out of everything that is stored, logged or raised."""
+
+import json
+import re
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+#: Shorter words than this occur in ordinary answers; masking them would change their meaning.
+_SHORTEST_SECRET = 4
+
+
+def masked(text: str, secret: str) -> str:
+    """``text`` without ``secret``, in whatever case or usual escaping an upstream echoes it."""
+    if len(secret) < _SHORTEST_SECRET:
+        return text
+    escaped = json.dumps(secret)[1:-1]
+    spellings = {
+        secret,
+        escaped,
+        escaped.replace("/", "\\/"),
+        quote(secret, safe=""),
+        quote_plus(secret),
+    }
+    lowered = text.lower()
+    if not any(spelling.lower() in lowered for spelling in spellings):
+        return text  # the usual case; an expression over a whole catalogue would take longer
+    longest_first = sorted(spellings, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, longest_first)), MASK, text, flags=re.IGNORECASE)
