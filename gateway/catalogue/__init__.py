@@ -1,0 +1,1 @@
+"""What we sell: the catalogue that every process serves, and where it comes from."""

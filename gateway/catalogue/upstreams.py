@@ -1,0 +1,90 @@
+"""Provider accounts: how they are added, and the adapter that speaks for each."""
+
+import json
+from typing import Any
+
+from pydantic import ValidationError
+
+from gateway.errors import UserError
+from gateway.store import providers as store
+from gateway.store.connection import Connection
+from providers.account import BadAccount, ProviderAccount
+from providers.base import Provider
+from providers.errors import ProviderError
+from providers.limits import Timeouts
+from providers.registry import create_provider
+from providers.transport import Transport
+from schemas.config import Budget, DispatchSettings
+from schemas.providers import ProviderRecord
+
+
+def timeouts(settings: DispatchSettings) -> Timeouts:
+    """The transport's timeouts for these settings: reads get half the patience of ``add``."""
+    connect, add = settings.connect_timeout_ms / 1000, settings.timeout_ms / 1000
+    return Timeouts(connect=connect, add=add, read=max(add / 2, connect * 1.5), services=add)
+
+
+def adapt(record: ProviderRecord, transport: Transport) -> tuple[Provider, Budget]:
+    """The adapter of an account, and what we spend there.
+
+    Raises:
+        BadAccount: when the account's options cannot work.
+    """
+    mine = {k: v for k, v in record.options.items() if k in Budget.model_fields}
+    theirs = {k: v for k, v in record.options.items() if k not in Budget.model_fields}
+    try:
+        budget = Budget.model_validate(mine)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadAccount(f"provider {record.name}: {first['loc'][0]}: {first['msg']}") from None
+    account = ProviderAccount(record.name, record.url, record.key, theirs)
+    return create_provider(record.kind, account, transport), budget
+
+
+async def add_provider(  # noqa: PLR0913 - what an account consists of
+    conn: Connection,
+    transport: Transport,
+    *,
+    name: str,
+    kind: str,
+    url: str,
+    key: str,
+    options: dict[str, Any],
+    currency: str,
+) -> ProviderRecord:
+    """Add an account, after the panel has answered with its balance in the house currency.
+
+    Raises:
+        UserError: when the name is taken, the panel does not answer, refuses the key, or keeps
+            its account in another currency.
+    """
+    if await store.get_provider(conn, name) is not None:
+        raise UserError(f"there is a provider {name} already: choose another name")
+    candidate = ProviderRecord(0, name, kind, url, key, currency, options, None, None, 0)
+    try:
+        adapter, _ = adapt(candidate, transport)
+        balance = await adapter.balance()
+    except BadAccount as error:
+        raise UserError(str(error)) from None
+    except ProviderError as error:
+        raise UserError(f"{name} was not added, its balance cannot be read: {error}") from None
+    if balance.currency not in (None, currency):
+        raise UserError(
+            f"{name} was not added: its account is in {balance.currency}, this gateway works in "
+            f"{currency} only"
+        )
+    await store.insert_provider(conn, name, kind, url, key, currency, json.dumps(options))
+    return await find_provider(conn, name)
+
+
+async def find_provider(conn: Connection, name: str) -> ProviderRecord:
+    """The account of that name.
+
+    Raises:
+        UserError: when there is none.
+    """
+    record = await store.get_provider(conn, name)
+    if record is None:
+        known = ", ".join(p.name for p in await store.list_providers(conn)) or "none yet"
+        raise UserError(f"there is no provider {name}; known are: {known}")
+    return record

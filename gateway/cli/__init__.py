@@ -1,0 +1,40 @@
+"""The command line: ``smm-gateway``."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+
+from gateway.cli import audits, orders, providers, resellers, running, services
+from gateway.embedded import EmbeddedError
+from gateway.errors import UserError
+
+_GROUPS = (running, resellers, providers, services, orders, audits)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="smm-gateway",
+        description="A gateway between resellers of social media services and upstream panels.",
+    )
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for group in _GROUPS:
+        group.add_commands(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. 0 is success, 1 a finding (``audit``), 2 what the user can put right."""
+    arguments = parser().parse_args(argv)
+    try:
+        result: int = arguments.run(arguments)
+    except (UserError, EmbeddedError) as error:
+        print(f"smm-gateway: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return result

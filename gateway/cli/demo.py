@@ -1,0 +1,193 @@
+"""The demo: engines, sandbox panel, gateway and a funded reseller, set up once and kept."""
+
+import asyncio
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+
+from gateway.app import Gateway, connect
+from gateway.catalogue import importing, upstreams
+from gateway.cli.session import PEPPER_FILE, with_pepper
+from gateway.config import Settings
+from gateway.embedded import EmbeddedEngines
+from gateway.embedded.child import Child
+from gateway.embedded.files import write_private
+from gateway.embedded.place import Place
+from gateway.errors import UserError
+from gateway.resellers import accounts
+from gateway.store import providers, resellers
+from gateway.store.connection import Connection, Pool
+from gateway.store.migrate import migrate
+from providers.transport import Transport
+from schemas.money import UNIT
+
+_SANDBOX = "sandbox"
+_RESELLER = "demo"
+_KEY_FILE = "demo_api_key"
+_FUNDS = 1_000 * UNIT
+_MARKUP = Decimal(25)
+_BUDGET = {"adds_per_minute": 6_000, "reads_per_minute": 600, "in_flight": 20}
+_SANDBOX_PATIENCE_SECONDS = 20.0
+#: A demo's orders should move while one watches.
+_DEMO_TRACKING = {"first_ms": 1_000, "idle_ms": 250}
+
+
+async def run(settings: Settings, data_dir: Path, ready_file: Path | None) -> int:
+    """Set up what is missing, start everything, say what to try, and stay until cancelled."""
+    own = EmbeddedEngines(data_dir)
+    async with own as addresses, _sandbox(data_dir) as (panel, panel_key, child):
+        _keep_pepper(data_dir)
+        settings = with_pepper(_for_demo(settings, data_dir))
+        pool = await connect(settings, addresses.database_url)
+        try:
+            key = await _prepare(settings, data_dir, pool, panel, panel_key)
+        finally:
+            await pool.close()
+        async with Gateway(settings, addresses.database_url, addresses.redis_url) as gateway:
+            ready = {
+                "api_url": gateway.api_url,
+                "api_key": key,
+                "metrics_url": f"{gateway.internal_url}/metrics",
+                "sandbox_url": panel,
+                "database_url": addresses.database_url,
+                "pid": os.getpid(),
+            }
+            if ready_file is not None:
+                write_private(ready_file, json.dumps(ready))
+            print(_what_to_try(gateway, key, panel, data_dir), flush=True)
+            raise UserError(await _first_failure(own, child))
+
+
+def _for_demo(settings: Settings, data_dir: Path) -> Settings:
+    tracking = settings.tracking.model_copy(update=_DEMO_TRACKING)
+    return settings.model_copy(update={"data_dir": data_dir, "tracking": tracking})
+
+
+def _keep_pepper(data_dir: Path) -> None:
+    file = data_dir / PEPPER_FILE
+    if not file.exists():
+        write_private(file, secrets.token_urlsafe(48))
+
+
+@asynccontextmanager
+async def _sandbox(data_dir: Path) -> AsyncIterator[tuple[str, str, Child]]:
+    """The sandbox panel as a process of its own, on a free port: its address, key and process."""
+    folder = data_dir / _SANDBOX
+    folder.mkdir(mode=0o700, exist_ok=True)
+    ready = folder / "ready.json"
+    ready.unlink(missing_ok=True)
+    files = ["--data-dir", str(folder), "--ready-file", str(ready)]
+    child = Child.spawn(
+        [sys.executable, "-m", "providers.sandbox", *files],
+        place=Place(data_dir, folder, None),
+        log=folder / "panel.log",
+        death_signal=signal.SIGTERM,
+    )
+    try:
+        async with asyncio.timeout(_SANDBOX_PATIENCE_SECONDS):
+            while not ready.exists():
+                if child.exit_code() is not None:
+                    raise UserError(f"the sandbox panel did not start: {child.last_words()}")
+                await asyncio.sleep(0.02)
+        found = json.loads(ready.read_text())
+        yield found["url"], found["key"], child
+    except TimeoutError:
+        raise UserError(f"the sandbox panel did not answer: see {child.log}") from None
+    finally:
+        await child.stop([(signal.SIGTERM, 5.0)])
+
+
+async def _first_failure(own: EmbeddedEngines, child: Child) -> str:
+    async def sandbox_failed() -> str:
+        while child.exit_code() is None:
+            await asyncio.sleep(0.2)
+        return f"the sandbox panel stopped: {child.last_words()}"
+
+    tasks = [asyncio.ensure_future(own.wait_failed()), asyncio.ensure_future(sandbox_failed())]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return done.pop().result()
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def _prepare(
+    settings: Settings, data_dir: Path, pool: Pool, panel: str, panel_key: str
+) -> str:
+    """Database, provider, services, reseller and key: each made at the first start only."""
+    async with pool.acquire() as conn:
+        await migrate(conn)
+        if await resellers.get_reseller(conn, _RESELLER) is None:
+            await accounts.create_reseller(
+                conn, _RESELLER, "demo@example.com", settings.currency, settings.currency
+            )
+            await accounts.credit(conn, _RESELLER, _FUNDS, note="to try things with")
+        await _connect_sandbox(settings, conn, pool, panel, panel_key)
+        file = data_dir / _KEY_FILE
+        if not file.exists():
+            pepper = settings.security.pepper
+            assert pepper is not None
+            _, key = await accounts.issue_key(conn, _RESELLER, pepper.get_secret_value().encode())
+            write_private(file, key)
+        return file.read_text().strip()
+
+
+async def _connect_sandbox(
+    settings: Settings, conn: Connection, pool: Pool, panel: str, panel_key: str
+) -> None:
+    known = await providers.get_provider(conn, _SANDBOX)
+    if known is not None:
+        # Its port is another one at each start.
+        await providers.set_provider_address(conn, known.id, panel, panel_key)
+        return
+    async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
+        record = await upstreams.add_provider(
+            conn,
+            transport,
+            name=_SANDBOX,
+            kind="panel_v2",
+            url=panel,
+            key=panel_key,
+            options=dict(_BUDGET),
+            currency=settings.currency,
+        )
+        adapter, _ = upstreams.adapt(record, transport)
+        catalogue = await adapter.services()
+    await importing.import_services(pool, record, catalogue, markup_percent=_MARKUP, only=None)
+
+
+def _what_to_try(gateway: Gateway, key: str, panel: str, data_dir: Path) -> str:
+    url = gateway.api_url
+
+    def call(action: str) -> str:
+        return f"  curl -d 'key={key}&{action}' {url}"
+
+    lines = [
+        "",
+        "smm-gateway is running. Try:",
+        "",
+        call("action=balance"),
+        call("action=services"),
+        call("action=add&service=1&link=https://instagram.com/p/example&quantity=1000"),
+        call("action=status&order=1"),
+        call("action=status&orders=1,2"),
+        "",
+        f"  API       {url}",
+        f"  metrics   {gateway.internal_url}/metrics",
+        f"  health    {gateway.internal_url}/readyz",
+        f"  sandbox   {panel}  (the upstream panel)",
+        f"  data      {data_dir}",
+        "",
+        f"  SMM_DATA_DIR={data_dir} .venv/bin/smm-gateway order list",
+        "",
+        "Ctrl-C ends everything; the next start finds these orders again.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,153 @@
+"""``smm-gateway provider``."""
+
+import argparse
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import yaml
+
+from gateway.catalogue import importing, upstreams
+from gateway.cli.session import printing_flags, run_with_database, show
+from gateway.config import Settings
+from gateway.errors import UserError
+from gateway.store import providers as store
+from gateway.store.connection import Pool
+from providers.account import BadAccount
+from providers.base import Provider
+from providers.errors import ProviderError
+from providers.registry import provider_kinds
+from providers.transport import Transport
+from schemas.providers import ProviderRecord
+
+
+def add_commands(commands: Any) -> None:
+    """Add the group to the command line."""
+    flags = printing_flags()
+    group = commands.add_parser("provider", help="upstream panel accounts")
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    add = verbs.add_parser("add", parents=[flags], help="connect an account")
+    add.add_argument("name")
+    add.add_argument("--kind", default="panel_v2", help=f"one of {', '.join(provider_kinds())}")
+    add.add_argument("--url", required=True, help="the panel's endpoint, used exactly as given")
+    add.add_argument("--key", required=True, help="our key at that panel")
+    add.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option, like adds_per_minute=600 or in_flight=10",
+    )
+    add.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _add(a, s, p)))
+    listed = verbs.add_parser("list", parents=[flags], help="all accounts")
+    listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
+    balance = verbs.add_parser("balance", parents=[flags], help="what an account holds there")
+    balance.add_argument("name")
+    balance.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _balance(a, s, p)))
+    sync = verbs.add_parser("sync", parents=[flags], help="take over costs and limits")
+    sync.add_argument("name")
+    sync.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _sync(a, s, p)))
+
+
+def options_from(pairs: list[str]) -> dict[str, Any]:
+    """Read ``NAME=VALUE`` pairs; values are read as YAML, so that numbers are numbers.
+
+    Raises:
+        UserError: for a pair without ``=``, or a value that cannot be read.
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UserError(f"--set {pair}: write NAME=VALUE")
+        try:
+            options[name.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {pair}: the value cannot be read") from None
+    return options
+
+
+@asynccontextmanager
+async def speaking_to(settings: Settings, record: ProviderRecord) -> AsyncIterator[Provider]:
+    """The adapter of an account; what the upstream does wrong becomes one clear line."""
+    async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
+        try:
+            yield upstreams.adapt(record, transport)[0]
+        except (ProviderError, BadAccount) as error:
+            raise UserError(f"{record.name}: {error}") from None
+
+
+def _record(record: ProviderRecord) -> dict[str, object]:
+    return {
+        "id": record.id,
+        "name": record.name,
+        "kind": record.kind,
+        "url": record.url,
+        "currency": record.currency,
+        "options": record.options,
+        "held": record.held_reason if record.holds else None,
+    }
+
+
+async def _add(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
+    async with (
+        Transport(upstreams.timeouts(settings.dispatch)) as transport,
+        pool.acquire() as conn,
+    ):
+        made = await upstreams.add_provider(
+            conn,
+            transport,
+            name=arguments.name,
+            kind=arguments.kind,
+            url=arguments.url,
+            key=arguments.key,
+            options=options_from(arguments.set),
+            currency=settings.currency,
+        )
+    show(arguments, _record(made))
+    return 0
+
+
+async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
+    async with pool.acquire() as conn:
+        show(arguments, [_record(r) for r in await store.list_providers(conn)])
+    return 0
+
+
+async def _balance(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
+    async with pool.acquire() as conn:
+        record = await upstreams.find_provider(conn, arguments.name)
+    async with speaking_to(settings, record) as provider:
+        balance = await provider.balance()
+    show(
+        arguments,
+        {
+            "name": record.name,
+            "balance": f"{balance.amount:f}",
+            "currency": balance.currency or record.currency,
+        },
+    )
+    return 0
+
+
+async def _sync(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
+    async with pool.acquire() as conn:
+        record = await upstreams.find_provider(conn, arguments.name)
+    async with speaking_to(settings, record) as provider:
+        catalogue = await provider.services()
+    done = await importing.sync_services(pool, record, catalogue)
+    show(
+        arguments,
+        {
+            "name": record.name,
+            "changed": list(done.changed),
+            "switched_off": [{"service": s, "reason": r} for s, r in done.off.items()],
+        },
+        text=lambda: "\n".join(
+            [
+                f"{len(done.changed)} services changed, {len(done.off)} switched off",
+                *(f"  service {s}: {reason}" for s, reason in done.off.items()),
+            ]
+        ),
+    )
+    return 0

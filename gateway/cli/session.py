@@ -1,0 +1,162 @@
+"""What every command shares: its flags, its settings, its database, and how it prints."""
+
+import argparse
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from gateway.app import connect, require_migrated
+from gateway.config import Settings, load_settings
+from gateway.embedded import Addresses, running_addresses
+from gateway.errors import UserError
+from gateway.store.connection import Pool
+
+PEPPER_FILE = "pepper"
+
+
+def common_flags() -> argparse.ArgumentParser:
+    """Flags that every command takes."""
+    flags = argparse.ArgumentParser(add_help=False)
+    flags.add_argument(
+        "--config", type=Path, metavar="FILE", help="settings, instead of config.yaml"
+    )
+    flags.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where embedded engines keep their data"
+    )
+    return flags
+
+
+def printing_flags() -> argparse.ArgumentParser:
+    """Flags of commands that print data."""
+    flags = common_flags()
+    flags.add_argument("--json", action="store_true", help="print one JSON value")
+    return flags
+
+
+def settings_of(arguments: argparse.Namespace, **flags: Any) -> Settings:
+    """The settings of a command: file, environment, then its flags."""
+    if arguments.data_dir is not None:
+        flags["data_dir"] = arguments.data_dir
+    return load_settings(arguments.config, **flags)
+
+
+def data_dir_of(settings: Settings) -> Path:
+    """Where embedded engines live: as set, else the user's data folder, never the checkout."""
+    if settings.data_dir is not None:
+        return settings.data_dir
+    home = os.environ.get("XDG_DATA_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "share") / "smm-gateway"
+
+
+def addresses_of(settings: Settings) -> Addresses:
+    """The configured servers, else the embedded engines that run on the data directory.
+
+    Raises:
+        EnginesNotRunning: when neither is there.
+    """
+    database, redis = settings.database.url, settings.redis.url
+    if database is None:
+        return running_addresses(data_dir_of(settings))
+    if redis is None:
+        raise UserError("database.url is set but redis.url is not: name a Redis or Valkey server")
+    return Addresses(database.get_secret_value(), redis.get_secret_value())
+
+
+def with_pepper(settings: Settings) -> Settings:
+    """The settings with the pepper that a demo generated, where none is configured."""
+    if settings.security.pepper is not None:
+        return settings
+    try:
+        kept = (data_dir_of(settings) / PEPPER_FILE).read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return settings
+    security = settings.security.model_copy(update={"pepper": SecretStr(kept)})
+    return settings.model_copy(update={"security": security})
+
+
+def pepper_of(settings: Settings) -> bytes:
+    """The pepper, for commands that hash keys.
+
+    Raises:
+        UserError: when none is configured.
+    """
+    pepper = with_pepper(settings).security.pepper
+    if pepper is None:
+        raise UserError("no pepper: set SMM_SECURITY__PEPPER to the one that `serve` uses")
+    return pepper.get_secret_value().encode()
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Pool]:
+    """A pool on the migrated database of these settings."""
+    pool = await connect(settings, addresses_of(settings).database_url)
+    try:
+        await require_migrated(pool)
+        yield pool
+    finally:
+        await pool.close()
+
+
+def run_with_database(
+    arguments: argparse.Namespace, work: Callable[[Settings, Pool], Awaitable[int]]
+) -> int:
+    """Run an asynchronous command on the database."""
+    settings = settings_of(arguments)
+
+    async def run() -> int:
+        async with open_database(settings) as pool:
+            return await work(settings, pool)
+
+    return asyncio.run(run())
+
+
+def show(
+    arguments: argparse.Namespace, value: Any, *, text: Callable[[], str] | None = None
+) -> None:
+    """Print a value: as JSON with ``--json``, else as ``text`` or as a table or list of fields."""
+    if arguments.json:
+        print(json.dumps(value, ensure_ascii=False))
+    elif text is not None:
+        print(text())
+    elif isinstance(value, Mapping):
+        print(_fields(value))
+    else:
+        print(_table(value))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return " ".join(str(value).split())
+
+
+def _fields(value: Mapping[str, object]) -> str:
+    width = max(map(len, value))
+    return "\n".join(f"{name:<{width}}  {_cell(item)}" for name, item in value.items())
+
+
+def _table(rows: Iterable[Mapping[str, object]]) -> str:
+    listed = list(rows)
+    if not listed:
+        return "none"
+    heads = list(listed[0])
+    cells = [heads, *([_short(_cell(row[head])) for head in heads] for row in listed)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
+    return "\n".join(_line(line, widths) for line in cells)
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(padded).rstrip()

@@ -1,0 +1,97 @@
+"""Where settings come from: a YAML file, then the environment, then flags."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
+
+from gateway.errors import UserError
+from schemas.config import SettingsModel
+
+
+class Settings(SettingsModel, BaseSettings):
+    """The settings of this process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SMM_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+
+def config_file(named: Path | None) -> Path | None:
+    """The file to read: the named one, SMM_CONFIG, or config.yaml in the working directory.
+
+    Raises:
+        UserError: when a named file does not exist.
+    """
+    given = named or (Path(text) if (text := os.environ.get("SMM_CONFIG")) else None)
+    if given is not None:
+        if not given.is_file():
+            raise UserError(f"there is no configuration file {given}: check --config or SMM_CONFIG")
+        return given
+    here = Path("config.yaml")
+    return here if here.is_file() else None
+
+
+def load_settings(named: Path | None = None, **flags: Any) -> Settings:
+    """Read the settings; ``flags`` (nested like the file) win over the environment and the file.
+
+    Raises:
+        UserError: for an unknown setting or a bad value, in one line that names it.
+    """
+    file = config_file(named)
+
+    class Sourced(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (
+                init_settings,
+                env_settings,
+                YamlConfigSettingsSource(settings_cls, yaml_file=file),
+            )
+
+    _check_environment()
+    try:
+        return Sourced(**flags)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        known = first["type"] != "extra_forbidden"
+        what = first["msg"] if known else "there is no such setting"
+        raise UserError(f"setting {name}: {what} (see config.yaml for all settings)") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file} is not valid YAML: {reason}") from None
+
+
+#: Read by the command line itself, not settings of the model.
+_OTHER_VARIABLES = frozenset({"SMM_CONFIG"})
+
+
+def _check_environment() -> None:
+    """Environment variables with a typing error would else be ignored without a word."""
+    for variable in sorted(os.environ):
+        if not variable.startswith("SMM_") or variable in _OTHER_VARIABLES:
+            continue
+        model: Any = SettingsModel
+        for part in variable.removeprefix("SMM_").lower().split("__"):
+            field = getattr(model, "model_fields", {}).get(part)
+            if field is None:
+                raise UserError(
+                    f"{variable} names no setting (see config.yaml; levels are parted by __)"
+                )
+            model = field.annotation

@@ -1,0 +1,52 @@
+"""Metrics: what ``/metrics`` shows. Labels are bounded: no order, link or reseller among them."""
+
+from collections.abc import Iterator
+
+from prometheus_client import Counter, Gauge, Histogram, Metric
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+ADDS = Counter("smm_adds_total", "Orders asked for, by what became of them", ["outcome"])
+GROUP_SIZE = Histogram(
+    "smm_intake_group_orders",
+    "Orders per intake transaction",
+    buckets=(1, 2, 5, 10, 25, 50, 100, 250),
+)
+GROUP_SECONDS = Histogram(
+    "smm_intake_group_seconds", "Duration of an intake transaction", buckets=_FAST
+)
+ATTEMPTS = Counter("smm_attempts_total", "Submissions to upstreams", ["provider", "outcome"])
+UPSTREAM_SECONDS = Histogram(
+    "smm_upstream_seconds", "Duration of upstream calls", ["provider", "action"], buckets=_SLOW
+)
+POLLS = Counter("smm_polls_total", "Status calls to upstreams", ["provider", "outcome"])
+MOVES = Counter("smm_order_moves_total", "Moves of orders", ["state"])
+REFUNDS = Counter("smm_refunds_micros_total", "Refunded, in micro-units", ["currency"])
+OPEN_ORDERS = Gauge("smm_open_orders", "Orders that are not finished", ["state"])
+OLDEST_ORDER = Gauge("smm_oldest_order_seconds", "Age of the oldest open order", ["state"])
+PROVIDER_HELD = Gauge("smm_provider_held", "1 while a provider is set aside", ["provider"])
+LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
+
+
+class RequestCounts(Collector):
+    """Panel API calls by action and outcome: plain additions on the hot path, read at a scrape."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def add(self, action: str, outcome: str) -> None:
+        """Count one call."""
+        pair = (action, outcome)
+        self._counts[pair] = self._counts.get(pair, 0) + 1
+
+    def collect(self) -> Iterator[Metric]:
+        """For prometheus-client."""
+        family = CounterMetricFamily(
+            "smm_requests", "Panel API calls", labels=["action", "outcome"]
+        )
+        for pair, number in sorted(self._counts.items()):
+            family.add_metric(list(pair), number)
+        yield family

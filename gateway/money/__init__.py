@@ -1,0 +1,1 @@
+"""Money: the ledger, and the audit that proves it."""

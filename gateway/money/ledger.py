@@ -1,0 +1,105 @@
+"""The ledger's book: the only writer of balances.
+
+A book is opened inside a transaction and locks the balances that it is opened for. Movements are
+then decided in memory, without waiting, and written at once; nobody else can move those balances
+in between.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from gateway.store import ledger as store
+from gateway.store.connection import Connection
+from schemas.ledger import Balance, Entry
+from schemas.money import Micros
+
+
+class LedgerConflict(Exception):
+    """Balances were not what their lock had shown: a defect, the transaction must not commit."""
+
+
+class Book:
+    """The locked balances of some resellers, and the movements that were decided on them."""
+
+    def __init__(self, balances: Iterable[Balance]) -> None:
+        self._balances = {balance.reseller_id: balance for balance in balances}
+        self._entries_before = {b.reseller_id: b.entries for b in self._balances.values()}
+        self._entries: list[Entry] = []
+
+    @classmethod
+    async def open(cls, conn: Connection, reseller_ids: Iterable[int]) -> "Book":
+        """Lock the balances of these resellers until the transaction ends."""
+        return cls(await store.lock_balances(conn, sorted(set(reseller_ids))))
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """The movements decided so far."""
+        return self._entries
+
+    def balance(self, reseller_id: int) -> Micros:
+        """What the reseller has after the movements decided so far."""
+        return self._balances[reseller_id].amount
+
+    def charge(self, reseller_id: int, amount: Micros, order_id: int) -> bool:
+        """Take the price of an order, unless that would take the balance below its floor."""
+        balance = self._balances[reseller_id]
+        if balance.amount - amount < balance.floor:
+            return False
+        self._post(balance, "reseller", "sales", amount, "charge", order_id=order_id)
+        return True
+
+    def refund(self, reseller_id: int, amount: Micros, order_id: int, refunded: Micros) -> None:
+        """Give back a part of an order's charge; ``refunded`` is what was given back before."""
+        balance = self._balances[reseller_id]
+        self._post(balance, "sales", "reseller", amount, "refund", order_id=order_id, step=refunded)
+
+    def top_up(self, reseller_id: int, amount: Micros, method: str, note: str | None) -> None:
+        """Credit money that came in by ``method``."""
+        self._post(
+            self._balances[reseller_id], f"cash:{method}", "reseller", amount, "topup", note=note
+        )
+
+    async def write(self, conn: Connection) -> None:
+        """Write the movements and what they make of the balances.
+
+        Raises:
+            LedgerConflict: when a balance is not as it was when it was locked.
+        """
+        if not self._entries:
+            return
+        moved = {entry.reseller_id for entry in self._entries}
+        changed = [b for b in self._balances.values() if b.reseller_id in moved]
+        before = [self._entries_before[b.reseller_id] for b in changed]
+        await store.insert_entries(conn, self._entries)
+        if await store.set_balances(conn, before, changed) != len(changed):
+            raise LedgerConflict(f"balances changed under their lock: resellers {sorted(moved)}")
+
+    def _post(  # noqa: PLR0913 - an entry has these parts
+        self,
+        balance: Balance,
+        source: str,
+        destination: str,
+        amount: Micros,
+        cause: str,
+        *,
+        order_id: int | None = None,
+        step: int = 0,
+        note: str | None = None,
+    ) -> None:
+        signed = amount if destination == "reseller" else -amount
+        after = replace(balance, amount=balance.amount + signed, entries=balance.entries + 1)
+        self._balances[balance.reseller_id] = after
+        self._entries.append(
+            Entry(
+                reseller_id=balance.reseller_id,
+                position=after.entries,
+                source=source,
+                destination=destination,
+                amount=amount,
+                cause=cause,
+                order_id=order_id,
+                step=step,
+                balance_after=after.amount,
+                note=note,
+            )
+        )

@@ -1,0 +1,1 @@
+"""Orders from acceptance to their end: intake, dispatch, tracking, and the rules between them."""

@@ -1,0 +1,245 @@
+"""Dispatch: claim ▸ commit the attempt ▸ submit ▸ record.
+
+The attempt is durable before the first byte leaves, and no transaction is open while the network
+is waited for. What an answer means for the order is one pure function, ``after_attempt``.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+import structlog
+
+from gateway.metrics import ATTEMPTS, UPSTREAM_SECONDS
+from gateway.orders.lifecycle import move
+from gateway.orders.settling import report, write_changes
+from gateway.store import attempts, orders, providers
+from gateway.store.connection import Connection, Pool, transaction
+from providers.base import Provider
+from providers.errors import Ambiguous, ProviderError, Rejected, Unavailable
+from schemas.config import DispatchSettings
+from schemas.orders import (
+    AttemptResult,
+    AttemptState,
+    ClaimedOrder,
+    Order,
+    OrderChange,
+    OrderState,
+)
+from schemas.providers import ProviderRecord
+from schemas.services import SERVICE_TYPES, ParameterKind
+from schemas.upstream import Placed, RefusalGroup, Submission
+
+log = structlog.get_logger()
+
+Outcome: TypeAlias = Placed | ProviderError
+
+#: Between the end of a send and the end of its lease there is time to record the answer.
+LEASE_MARGIN_MS = 15_000
+#: A process that was stopped for so long after its claim does not send any more.
+LATE_MS = 5_000
+_RECORD_TRIES = 60
+
+
+def lease_ms(settings: DispatchSettings) -> int:
+    """How long a claim lasts: whoever has not recorded an answer by then has lost it."""
+    return settings.timeout_ms + LATE_MS + min(LEASE_MARGIN_MS, settings.timeout_ms)
+
+
+def submission_of(order: ClaimedOrder) -> Submission:
+    """The order as an upstream sees it: link, quantity and what its type takes, nothing else."""
+    values: dict[str, str] = {}
+    for parameter in SERVICE_TYPES[order.service_type].parameters:
+        match parameter.kind:
+            case ParameterKind.LINK:
+                values[parameter.name] = order.link
+            case ParameterKind.QUANTITY:
+                values[parameter.name] = str(order.quantity)
+            case ParameterKind.LINES:
+                values[parameter.name] = order.parameters[parameter.name]
+    return Submission(order.upstream_service, values)
+
+
+def retry_in(settings: DispatchSettings, attempts_made: int) -> int:
+    """Milliseconds until an order that was not taken is tried again: doubling, up to a limit."""
+    doubled = settings.retry_first_ms * (1 << min(max(attempts_made - 1, 0), 20))
+    return min(doubled, settings.retry_last_ms)
+
+
+def after_attempt(order: Order, outcome: Outcome, settings: DispatchSettings) -> OrderChange | None:
+    """What the outcome of an attempt makes of its order (``reliability`` B5).
+
+    The order is ``sending``, or ``unknown`` when the answer came after the lease was over. Only
+    a refusal in known words gives money back; what proves nothing is frozen.
+    """
+    later = retry_in(settings, order.attempts)
+    late = order.state is OrderState.UNKNOWN
+    match outcome:
+        case Placed(upstream_id=upstream_id):
+            return move(order, OrderState.PLACED, "upstream_took", upstream_id=upstream_id)
+        case Rejected(group=RefusalGroup.ORDER | RefusalGroup.SERVICE) if not late:
+            return move(order, OrderState.FAILED, "upstream_refused", refund_target=order.charge)
+        case Rejected(group=group):
+            return move(order, OrderState.QUEUED, f"refused_{group}", next_in=later)
+        case Unavailable():
+            return move(order, OrderState.QUEUED, "not_sent", next_in=later)
+        case _ if late:
+            return None
+        case _:
+            return move(order, OrderState.UNKNOWN, "answer_lost")
+
+
+def attempt_result(order: ClaimedOrder, outcome: Outcome) -> AttemptResult:
+    """The evidence of an attempt, as it is kept."""
+    states: Mapping[type, AttemptState] = {
+        Placed: AttemptState.PLACED,
+        Rejected: AttemptState.REJECTED,
+        Unavailable: AttemptState.NOT_SENT,
+    }
+    exchange = outcome.exchange
+    return AttemptResult(
+        order_id=order.id,
+        number=order.attempts,
+        state=states.get(type(outcome), AttemptState.UNKNOWN),
+        upstream_id=outcome.upstream_id if isinstance(outcome, Placed) else None,
+        reason=None if isinstance(outcome, Placed) else str(outcome),
+        http_status=exchange.status if exchange else None,
+        body=exchange.body.replace("\0", "") if exchange else None,
+        elapsed_ms=exchange.elapsed_ms if exchange else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Orders taken for sending, and when, on the monotonic clock."""
+
+    orders: Sequence[ClaimedOrder]
+    at: float
+
+
+class Sender:
+    """Sends the orders of one provider account."""
+
+    def __init__(self, pool: Pool, settings: DispatchSettings, clock: Callable[[], float]) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._clock = clock
+
+    async def claim(self, provider: ProviderRecord, limit: int) -> Claim:
+        """Take orders and commit their attempts: after this they count as possibly sent."""
+        at = self._clock()
+        async with self._pool.acquire() as conn, transaction(conn):
+            taken = await orders.claim_orders(
+                conn, provider.id, limit=limit, lease_ms=lease_ms(self._settings)
+            )
+            if taken:
+                await attempts.insert_attempts(conn, provider.id, taken)
+        return Claim(taken, at)
+
+    async def send(
+        self, adapter: Provider, provider: ProviderRecord, order: ClaimedOrder, claimed_at: float
+    ) -> Outcome:
+        """Submit one claimed order and record what came of it; never raises for the upstream."""
+        outcome = await self._submit(adapter, provider, order, claimed_at)
+        ATTEMPTS.labels(provider.name, type(outcome).__name__.lower()).inc()
+        tell = log.info if isinstance(outcome, Placed) else log.warning
+        tell(
+            "attempt.ended",
+            order_id=order.id,
+            request_id=order.request_id,
+            provider=provider.name,
+            attempt=order.attempts,
+            outcome=type(outcome).__name__,
+            reason=None if isinstance(outcome, Placed) else str(outcome),
+        )
+        await self._record(provider, order, outcome)
+        return outcome
+
+    async def _submit(
+        self, adapter: Provider, provider: ProviderRecord, order: ClaimedOrder, claimed_at: float
+    ) -> Outcome:
+        began = self._clock()
+        if (began - claimed_at) * 1000 > LATE_MS:
+            # Stopped, swapped out or starved since the claim: the lease may end before an answer.
+            return Unavailable("too much time has gone since the claim")
+        try:
+            return await adapter.add(submission_of(order))
+        except ProviderError as error:
+            return error
+        except Exception as error:
+            # A defect of an adapter proves nothing about the upstream.
+            log.exception("attempt.defect", order_id=order.id, request_id=order.request_id)
+            return Ambiguous(f"the adapter failed: {type(error).__name__}")
+        finally:
+            UPSTREAM_SECONDS.labels(provider.name, "add").observe(self._clock() - began)
+
+    async def _record(
+        self, provider: ProviderRecord, order: ClaimedOrder, outcome: Outcome
+    ) -> None:
+        """Write an outcome down, trying for a while when the database is away.
+
+        When that fails too, the lease ends and the order becomes ``unknown``: frozen, not lost.
+        """
+        for tried in range(_RECORD_TRIES):
+            try:
+                await self._record_once(provider, order, outcome)
+                return
+            except Exception:
+                log.exception(
+                    "attempt.not_recorded", order_id=order.id, request_id=order.request_id
+                )
+                await asyncio.sleep(min(2**tried / 10, 5))
+
+    async def _record_once(
+        self, provider: ProviderRecord, order: ClaimedOrder, outcome: Outcome
+    ) -> None:
+        async with self._pool.acquire() as conn, transaction(conn):
+            [locked] = await orders.lock_orders(conn, [order.id])
+            result = attempt_result(order, outcome)
+            if not await attempts.set_attempt_result(conn, result):
+                return
+            change = after_attempt(locked, outcome, self._settings)
+            if isinstance(outcome, Placed) and not await attempts.insert_placement(
+                conn, provider.id, outcome.upstream_id, order.id
+            ):
+                change = move(locked, OrderState.REVIEW, "upstream_id_reused")
+            changes = [change] if change else []
+            await write_changes(conn, changes)
+            await self._judge_account(conn, provider, outcome)
+        report(changes)
+
+    async def _judge_account(
+        self, conn: Connection, provider: ProviderRecord, outcome: Outcome
+    ) -> None:
+        """Set an account without funds or with a bad key aside; free one that works again."""
+        if isinstance(outcome, Rejected) and outcome.group is RefusalGroup.ACCOUNT:
+            doubled = self._settings.hold_ms * 2 ** min(provider.holds, 20)
+            pause = timedelta(milliseconds=min(doubled, self._settings.retry_last_ms))
+            holds = await providers.set_provider_held(conn, provider.id, str(outcome), pause)
+            log.error(
+                "provider.held",
+                provider=provider.name,
+                reason=str(outcome),
+                seconds=pause.total_seconds(),
+                times=holds,
+                hint="top up the account or correct its key; orders wait meanwhile",
+            )
+        elif provider.holds and isinstance(outcome, Placed | Rejected):
+            await providers.set_provider_free(conn, provider.id)
+
+
+async def freeze_forgotten(pool: Pool, limit: int = 200) -> int:
+    """Make orders ``unknown`` whose lease is over without a recorded answer; returns how many.
+
+    They are never put back into the queue: a lost answer is an accepted order more often than
+    not.
+    """
+    async with pool.acquire() as conn, transaction(conn):
+        expired = await orders.lock_expired_sendings(conn, limit)
+        changes = [move(order, OrderState.UNKNOWN, "lease_over") for order in expired]
+        await attempts.set_attempts_unknown(conn, [o.id for o in expired], "the sender is gone")
+        await write_changes(conn, changes)
+    report(changes)
+    return len(changes)

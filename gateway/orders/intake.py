@@ -1,0 +1,130 @@
+"""Intake: takes orders in groups, each group one transaction.
+
+Order, charge and ledger entry are committed together before anyone is answered; nothing upstream
+is asked. One bad order of a group is refused alone.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from gateway.catalogue.snapshot import Catalogue, Snapshot
+from gateway.grouping import Groups
+from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
+from gateway.money.ledger import Book
+from gateway.orders.drafting import Draft, redraft
+from gateway.store import orders, versions
+from gateway.store.connection import Pool, transaction
+from schemas.orders import NewOrder
+from schemas.panel_v2 import INCORRECT_SERVICE, NOT_ENOUGH_FUNDS, PanelError
+
+log = structlog.get_logger()
+
+
+class Intake:
+    """Accepts drafts. ``wake`` is called after each commit that left something to send."""
+
+    def __init__(
+        self, pool: Pool, catalogue: Catalogue, wake: Callable[[], None], *, largest: int
+    ) -> None:
+        self._pool = pool
+        self._catalogue = catalogue
+        self._wake = wake
+        self._ids: list[int] = []
+        self._groups: Groups[Draft, int] = Groups(self._accept, largest=largest)
+        self.submit = self._groups.submit
+        self.finish = self._groups.finish
+
+    async def _accept(self, drafts: Sequence[Draft]) -> Sequence[int | Exception]:
+        began = time.perf_counter()
+        try:
+            answers = await self._commit(drafts)
+        except Exception:
+            # Ids of a commit whose outcome is not known are never used again.
+            self._ids.clear()
+            ADDS.labels("error").inc(len(drafts))
+            raise
+        accepted = [answer for answer in answers if isinstance(answer, int)]
+        seconds = time.perf_counter() - began
+        GROUP_SIZE.observe(len(drafts))
+        GROUP_SECONDS.observe(seconds)
+        ADDS.labels("accepted").inc(len(accepted))
+        ADDS.labels("refused").inc(len(drafts) - len(accepted))
+        log.info(
+            "intake.committed",
+            ms=round(seconds * 1000, 1),
+            order_id=accepted,
+            request_id=[d.request_id for d in drafts],
+        )
+        if accepted:
+            self._wake()
+        return answers
+
+    async def _commit(self, drafts: Sequence[Draft]) -> list[int | Exception]:
+        """Charge and write a group, at the prices of the catalogue version that is true in it."""
+        snapshot = self._catalogue.current
+        priced: list[Draft | Exception] = list(drafts)
+        async with self._pool.acquire() as conn:
+            if len(self._ids) < len(drafts):
+                blocks = -(-len(drafts) // versions.ORDER_ID_BLOCK)
+                for first in await versions.lease_order_ids(conn, blocks):
+                    self._ids.extend(range(first + versions.ORDER_ID_BLOCK - 1, first - 1, -1))
+            while True:
+                async with transaction(conn):
+                    book = await Book.open(conn, {draft.reseller_id for draft in drafts})
+                    if await versions.get_catalogue_version(conn) == snapshot.version:
+                        answers, accepted = self._decide(priced, book)
+                        if accepted:
+                            await orders.insert_orders(conn, accepted)
+                            await book.write(conn)
+                        return answers
+                snapshot = await self._catalogue.refresh(conn)
+                priced = [_repriced(draft, snapshot) for draft in drafts]
+
+    def _decide(
+        self, drafts: Sequence[Draft | Exception], book: Book
+    ) -> tuple[list[int | Exception], list[NewOrder]]:
+        answers: list[int | Exception] = []
+        accepted: list[NewOrder] = []
+        for draft in drafts:
+            if isinstance(draft, Exception):
+                answers.append(draft)
+                continue
+            order_id = self._ids.pop()
+            if book.charge(draft.reseller_id, draft.charge, order_id):
+                accepted.append(_new_order(order_id, draft))
+                answers.append(order_id)
+            else:
+                self._ids.append(order_id)
+                answers.append(PanelError(NOT_ENOUGH_FUNDS))
+        return answers, accepted
+
+
+def _repriced(draft: Draft, snapshot: Snapshot) -> Draft | Exception:
+    service = snapshot.services.get(draft.service.id)
+    if service is None:
+        return PanelError(INCORRECT_SERVICE)
+    try:
+        return redraft(draft, service)
+    except PanelError as refusal:
+        return refusal
+
+
+def _new_order(order_id: int, draft: Draft) -> NewOrder:
+    service = draft.service
+    return NewOrder(
+        id=order_id,
+        reseller_id=draft.reseller_id,
+        service_id=service.id,
+        service_type=service.type,
+        provider_id=service.provider_id,
+        upstream_service=service.upstream_service,
+        link=draft.link,
+        quantity=draft.quantity,
+        parameters=draft.parameters,
+        rate=service.rate,
+        charge=draft.charge,
+        currency=draft.currency,
+        request_id=draft.request_id,
+    )

@@ -1,0 +1,70 @@
+"""Settling: writes decisions about orders, with their history and the money that they move."""
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from gateway.metrics import MOVES, REFUNDS
+from gateway.money.ledger import Book
+from gateway.store import attempts, orders
+from gateway.store.connection import Connection, Pool, transaction
+from schemas.orders import Order, OrderChange
+
+log = structlog.get_logger()
+
+Decide = Callable[[Order], OrderChange | None]
+
+
+class OrderConflict(Exception):
+    """An order was not what its lock had shown: a defect, the transaction must not commit."""
+
+
+async def settle(pool: Pool, order_ids: Sequence[int], decide: Decide) -> list[OrderChange]:
+    """Lock the orders, decide about each, and write what was decided: all in one transaction."""
+    async with pool.acquire() as conn, transaction(conn):
+        locked = await orders.lock_orders(conn, order_ids)
+        changes = [change for order in locked if (change := decide(order)) is not None]
+        await write_changes(conn, changes)
+    report(changes)
+    return changes
+
+
+async def write_changes(conn: Connection, changes: Sequence[OrderChange]) -> None:
+    """Write changes of locked orders. Balances are locked here, always after orders.
+
+    Raises:
+        OrderConflict: when an order is not as it was when it was locked.
+    """
+    if not changes:
+        return
+    refunds = [change for change in changes if change.refund]
+    book = await Book.open(conn, [c.order.reseller_id for c in refunds]) if refunds else None
+    if await orders.set_orders(conn, changes) != len(changes):
+        raise OrderConflict(f"orders changed under their lock: {[c.order.id for c in changes]}")
+    moved = [change for change in changes if change.moved]
+    if moved:
+        await attempts.insert_events(conn, moved)
+    if book is not None:
+        for change in refunds:
+            order = change.order
+            book.refund(order.reseller_id, change.refund, order.id, order.refunded)
+        await book.write(conn)
+
+
+def report(changes: Sequence[OrderChange]) -> None:
+    """Log and count moves, once they are committed."""
+    for change in changes:
+        order = change.order
+        if change.moved:
+            MOVES.labels(change.state).inc()
+            log.info(
+                "order.moved",
+                order_id=order.id,
+                request_id=order.request_id,
+                state=change.state,
+                before=order.state,
+                cause=change.cause,
+                refund=change.refund,
+            )
+        if change.refund:
+            REFUNDS.labels(order.currency).inc(change.refund)

@@ -1,0 +1,46 @@
+"""What resellers are told: balances and order states, read in groups from our own database."""
+
+from collections.abc import Iterable, Sequence
+
+from gateway.grouping import Groups
+from gateway.store import ledger, orders
+from gateway.store.connection import Pool
+from schemas.money import Micros
+from schemas.orders import ToldOrder
+
+
+class Teller:
+    """Answers balance and status questions; concurrent ones share a statement."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._balances: Groups[int, Micros] = Groups(self._read_balances, largest=1000)
+        self._orders: Groups[tuple[int, tuple[int, ...]], dict[int, ToldOrder]] = Groups(
+            self._read_orders, largest=200
+        )
+
+    async def balance(self, reseller_id: int) -> Micros:
+        """A reseller's balance."""
+        return await self._balances.submit(reseller_id)
+
+    async def orders(self, reseller_id: int, order_ids: Iterable[int]) -> dict[int, ToldOrder]:
+        """Those of the orders that are the reseller's; the others are left out."""
+        return await self._orders.submit((reseller_id, tuple(order_ids)))
+
+    async def _read_balances(self, reseller_ids: Sequence[int]) -> list[Micros | Exception]:
+        async with self._pool.acquire() as conn:
+            found = await ledger.get_balances(conn, list(set(reseller_ids)))
+        return [found[reseller_id] for reseller_id in reseller_ids]
+
+    async def _read_orders(
+        self, asked: Sequence[tuple[int, tuple[int, ...]]]
+    ) -> list[dict[int, ToldOrder] | Exception]:
+        pairs = list({(id_, reseller) for reseller, ids in asked for id_ in ids})
+        async with self._pool.acquire() as conn:
+            found = await orders.list_told_orders(
+                conn, [id_ for id_, _ in pairs], [reseller for _, reseller in pairs]
+            )
+        return [
+            {id_: found[id_, reseller] for id_ in ids if (id_, reseller) in found}
+            for reseller, ids in asked
+        ]

@@ -1,0 +1,1 @@
+"""Resellers: accounts, and the keys that open them."""

@@ -1,0 +1,96 @@
+"""Reseller accounts: opening them, crediting them, and their keys."""
+
+import asyncpg
+
+from gateway.errors import UserError
+from gateway.money.ledger import Book
+from gateway.resellers.keys import mac_of, new_key
+from gateway.store import resellers as store
+from gateway.store.connection import Connection, transaction
+from schemas.money import MAX_AMOUNT, Micros
+from schemas.resellers import ApiKey, Reseller
+
+_HINT_CHARACTERS = 8
+
+
+async def create_reseller(
+    conn: Connection, name: str, email: str, currency: str, house_currency: str
+) -> Reseller:
+    """Open an account with an empty balance.
+
+    Raises:
+        UserError: for a name that is taken, or a currency that is not the house's.
+    """
+    if currency != house_currency:
+        raise UserError(
+            f"resellers are kept in {house_currency}, the house currency; {currency} cannot be"
+        )
+    if not name.strip() or "@" not in email:
+        raise UserError("a reseller needs a name and an e-mail address")
+    try:
+        await store.insert_reseller(conn, name, email, currency)
+    except asyncpg.UniqueViolationError:
+        raise UserError(f"there is a reseller {name} already: choose another name") from None
+    return await find_reseller(conn, name)
+
+
+async def find_reseller(conn: Connection, name: str) -> Reseller:
+    """The reseller of that name.
+
+    Raises:
+        UserError: when there is none.
+    """
+    reseller = await store.get_reseller(conn, name)
+    if reseller is None:
+        raise UserError(f"there is no reseller {name}: see `smm-gateway reseller list`")
+    return reseller
+
+
+async def credit(
+    conn: Connection, name: str, amount: Micros, *, method: str = "manual", note: str | None = None
+) -> Reseller:
+    """Credit money that came in outside, as one ledger entry.
+
+    Raises:
+        UserError: when there is no such reseller, or the balance would be beyond all measure.
+    """
+    reseller = await find_reseller(conn, name)
+    if amount <= 0 or reseller.balance + amount > MAX_AMOUNT:
+        raise UserError("the amount must be above 0 and keep the balance below a trillion")
+    async with transaction(conn):
+        book = await Book.open(conn, [reseller.id])
+        book.top_up(reseller.id, amount, method, note)
+        await book.write(conn)
+    return await find_reseller(conn, name)
+
+
+async def issue_key(conn: Connection, name: str, pepper: bytes) -> tuple[int, str]:
+    """A new key for a reseller: its id and its text, which is shown this once.
+
+    Raises:
+        UserError: when there is no such reseller.
+    """
+    reseller = await find_reseller(conn, name)
+    key = new_key()
+    key_id = await store.insert_key(conn, reseller.id, mac_of(pepper, key), key[:_HINT_CHARACTERS])
+    return key_id, key
+
+
+async def reseller_keys(conn: Connection, name: str) -> list[ApiKey]:
+    """A reseller's keys.
+
+    Raises:
+        UserError: when there is no such reseller.
+    """
+    reseller = await find_reseller(conn, name)
+    return await store.list_keys(conn, reseller.id)
+
+
+async def revoke_key(conn: Connection, key_id: int) -> None:
+    """End a key; every process refuses it within seconds.
+
+    Raises:
+        UserError: when there is no such key.
+    """
+    if not await store.set_key_revoked(conn, key_id):
+        raise UserError(f"there is no key {key_id}: see `smm-gateway key list NAME`")

@@ -1,0 +1,85 @@
+"""The pool of database connections, and the one way to open a transaction."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Record: TypeAlias = asyncpg.Record
+
+
+class RolledBack(Exception):
+    """The server answered COMMIT with something else: nothing of the transaction was kept."""
+
+
+async def _keep_session(_: object) -> None:
+    """No session state is ever set, so a returned connection needs no round trip to reset it."""
+
+
+async def open_pool(url: str, *, size: int, connect_seconds: float = 10) -> Pool:
+    """Connections to the primary. Server-side limits end forgotten locks and statements.
+
+    Raises:
+        OSError, asyncpg.PostgresError: when the server cannot be reached or refuses us.
+    """
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=size,
+        timeout=connect_seconds,
+        reset=_keep_session,
+        server_settings={
+            "application_name": "smm-gateway",
+            "jit": "off",
+            "lock_timeout": "3s",
+            "idle_in_transaction_session_timeout": "15s",
+        },
+    )
+
+
+@asynccontextmanager
+async def transaction(
+    conn: Connection, *, isolation: str = "read committed"
+) -> AsyncIterator[None]:
+    """One transaction: committed at the end of the block, rolled back when it raises.
+
+    The COMMIT is shielded: cancelling the caller neither cancels nor times it out, because a
+    cancelled COMMIT may have happened. Its answer is checked, because a transaction in which an
+    error was swallowed is answered with ROLLBACK and no exception.
+
+    Raises:
+        RolledBack: when the server did not commit.
+    """
+    await conn.execute(f"begin isolation level {isolation}")
+    try:
+        yield
+    except BaseException:
+        await _finish(conn, "rollback")
+        raise
+    tag = await _finish(conn, "commit")
+    if tag != "COMMIT":
+        raise RolledBack(f"the database answered COMMIT with {tag}")
+
+
+async def _finish(conn: Connection, verb: str) -> str:
+    if conn.is_closed():
+        return "CLOSED"
+    task = asyncio.ensure_future(conn.execute(verb))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        # The pool must not get the connection back while its COMMIT is on the wire.
+        await asyncio.wait([task])
+        raise
+
+
+def columns(items: Iterable[object], *names: str) -> list[list[Any]]:
+    """One array per attribute name: the form in which a statement takes many rows at once."""
+    rows = list(items)
+    return [list(map(attrgetter(name), rows)) for name in names]

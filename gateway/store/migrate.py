@@ -1,0 +1,83 @@
+"""Migrations: numbered SQL files, each applied once, in order, in a transaction of its own."""
+
+import hashlib
+from importlib import resources
+
+import asyncpg
+
+from gateway.store.connection import Connection, transaction
+
+_LOCK = 7_301_001
+
+_TABLE = """
+create table if not exists migration (
+    name text primary key,
+    sha256 text not null,
+    applied_at timestamptz not null default now()
+)"""
+
+
+class MigrationError(Exception):
+    """The database and the migrations of this version do not fit together."""
+
+
+def migrations() -> list[tuple[str, str]]:
+    """The (name, SQL) pairs that this version brings, in order."""
+    folder = resources.files("gateway.store") / "migrations"
+    found = [f for f in folder.iterdir() if f.name.endswith(".sql")]
+    return sorted((f.name, f.read_text(encoding="utf-8")) for f in found)
+
+
+async def applied_migrations(conn: Connection) -> dict[str, str]:
+    """Names and checksums of what was applied; empty for a database that was never migrated."""
+    try:
+        rows = await conn.fetch("select name, sha256 from migration")
+    except asyncpg.UndefinedTableError:
+        return {}
+    return {row["name"]: row["sha256"] for row in rows}
+
+
+async def pending_migrations(conn: Connection) -> list[str]:
+    """Names of the migrations that the database still lacks."""
+    applied = await applied_migrations(conn)
+    return [name for name, _ in migrations() if name not in applied]
+
+
+async def migrate(conn: Connection) -> list[str]:
+    """Apply what is missing and return its names. Two at once wait for each other.
+
+    Raises:
+        MigrationError: when an applied file was changed since, or the database is newer than us.
+    """
+    await conn.execute("select pg_advisory_lock($1)", _LOCK)
+    try:
+        await conn.execute(_TABLE)
+        applied = await applied_migrations(conn)
+        ours = migrations()
+        _check(ours, applied)
+        missing = [(name, sql) for name, sql in ours if name not in applied]
+        for name, sql in missing:
+            async with transaction(conn):
+                await conn.execute(sql)
+                await conn.execute(
+                    "insert into migration (name, sha256) values ($1, $2)", name, _checksum(sql)
+                )
+        return [name for name, _ in missing]
+    finally:
+        await conn.execute("select pg_advisory_unlock($1)", _LOCK)
+
+
+def _checksum(sql: str) -> str:
+    return hashlib.sha256(sql.encode()).hexdigest()
+
+
+def _check(ours: list[tuple[str, str]], applied: dict[str, str]) -> None:
+    known = dict(ours)
+    for name, checksum in applied.items():
+        if name not in known:
+            raise MigrationError(
+                f"the database has migration {name}, which this version does not know: "
+                "run a newer smm-gateway"
+            )
+        if _checksum(known[name]) != checksum:
+            raise MigrationError(f"migration {name} was changed after it had been applied")

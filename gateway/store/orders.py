@@ -1,0 +1,260 @@
+"""Orders: the rows that are the orders, the jobs and the queue in one."""
+
+import json
+from collections.abc import Sequence
+
+from gateway.store.connection import Connection, Record, columns
+from schemas.orders import (
+    ClaimedOrder,
+    NewOrder,
+    Order,
+    OrderChange,
+    OrderRecord,
+    OrderState,
+    PolledOrder,
+    ToldOrder,
+    WireStatus,
+)
+
+
+async def insert_orders(conn: Connection, orders: Sequence[NewOrder]) -> None:
+    """Accepted orders, each as ``queued``."""
+    await conn.execute(
+        """insert into orders (id, reseller_id, service_id, service_type, provider_id,
+                               upstream_service, link, quantity, parameters, rate, charge,
+                               wire_charge, wire_remains, currency, request_id)
+           select id, reseller_id, service_id, service_type, provider_id, upstream_service, link,
+                  quantity, parameters::jsonb, rate, charge, charge, quantity, currency, request_id
+             from unnest($1::int[], $2::int[], $3::int[], $4::text[], $5::int[], $6::text[],
+                         $7::text[], $8::int[], $9::text[], $10::bigint[], $11::bigint[],
+                         $12::text[], $13::text[])
+                  as o (id, reseller_id, service_id, service_type, provider_id, upstream_service,
+                        link, quantity, parameters, rate, charge, currency, request_id)""",
+        *columns(
+            orders,
+            "id",
+            "reseller_id",
+            "service_id",
+            "service_type",
+            "provider_id",
+            "upstream_service",
+            "link",
+            "quantity",
+            "parameters",
+            "rate",
+            "charge",
+            "currency",
+            "request_id",
+        ),
+    )
+
+
+async def claim_orders(
+    conn: Connection, provider_id: int, *, limit: int, lease_ms: int
+) -> list[ClaimedOrder]:
+    """Take the longest waiting orders of a provider for sending, ``queued`` to ``sending``.
+
+    Orders that another sender is just taking are skipped. The caller records attempts and
+    events in the same transaction.
+    """
+    rows = await conn.fetch(
+        """with taken as (
+               select id from orders
+                where provider_id = $1 and state = 'queued' and next_at <= now()
+                order by next_at limit $2 for update skip locked)
+           update orders o
+              set state = 'sending', version = o.version + 1, attempts = o.attempts + 1,
+                  next_at = now() + $3 * interval '1 ms', updated_at = now()
+            where o.id = any(array(select id from taken))
+           returning o.id, o.version, o.attempts, o.service_type, o.upstream_service, o.link,
+                     o.quantity, o.parameters, o.request_id""",
+        provider_id,
+        limit,
+        lease_ms,
+    )
+    return [
+        ClaimedOrder(**{**row, "parameters": json.loads(row["parameters"] or "{}")}) for row in rows
+    ]
+
+
+async def claim_polls(
+    conn: Connection, provider_id: int, *, limit: int, lease_ms: int
+) -> list[PolledOrder]:
+    """Take the orders of a provider whose status is due; nobody else asks before the lease ends."""
+    rows = await conn.fetch(
+        """with due as (
+               select id from orders
+                where provider_id = $1 and state in ('placed', 'in_progress') and next_at <= now()
+                order by next_at limit $2 for update skip locked)
+           update orders o set next_at = now() + $3 * interval '1 ms'
+            where o.id = any(array(select id from due))
+           returning o.id, o.upstream_id""",
+        provider_id,
+        limit,
+        lease_ms,
+    )
+    return [PolledOrder(*row) for row in rows]
+
+
+async def claim_corrections(
+    conn: Connection, provider_id: int, *, limit: int, every_ms: int, watch_ms: int
+) -> list[PolledOrder]:
+    """Take finished orders that are due for another look; the watch ends ``watch_ms`` later."""
+    rows = await conn.fetch(
+        """with due as (
+               select id from orders
+                where provider_id = $1 and state in ('completed', 'partial')
+                  and next_at < 'infinity' and next_at <= now()
+                order by next_at limit $2 for update skip locked)
+           update orders o
+              set next_at = case when o.updated_at + $4 * interval '1 ms' > now()
+                                 then now() + $3 * interval '1 ms' else 'infinity' end
+            where o.id = any(array(select id from due))
+           returning o.id, o.upstream_id""",
+        provider_id,
+        limit,
+        every_ms,
+        watch_ms,
+    )
+    return [PolledOrder(*row) for row in rows]
+
+
+_DECIDED = """select id, reseller_id, service_type, provider_id, upstream_service, upstream_id,
+                     state, version, attempts, quantity, charge, refunded, currency,
+                     start_count, remains, wire_status, wire_charge, wire_remains, request_id,
+                     created_at, updated_at
+                from orders"""
+
+
+def _order(row: Record) -> Order:
+    words = {"state": OrderState(row["state"]), "wire_status": WireStatus(row["wire_status"])}
+    return Order(**{**row, **words})
+
+
+async def list_reseller_ids(conn: Connection, order_ids: Sequence[int]) -> list[int]:
+    """Whose orders these are: balances are locked before orders."""
+    rows = await conn.fetch("select distinct reseller_id from orders where id = any($1)", order_ids)
+    return [row["reseller_id"] for row in rows]
+
+
+async def lock_orders(conn: Connection, order_ids: Sequence[int]) -> list[Order]:
+    """Lock orders until the transaction ends, in id order so that no two wait in a ring."""
+    rows = await conn.fetch(
+        f"{_DECIDED} where id = any($1) order by id for no key update",
+        order_ids,
+    )
+    return [_order(row) for row in rows]
+
+
+async def lock_expired_sendings(conn: Connection, limit: int) -> list[Order]:
+    """Lock ``sending`` orders whose lease is over: their sender died or has forgotten them."""
+    rows = await conn.fetch(
+        f"""{_DECIDED} where state = 'sending' and next_at <= now()
+             order by id limit $1 for no key update skip locked""",
+        limit,
+    )
+    return [_order(row) for row in rows]
+
+
+async def set_orders(conn: Connection, changes: Sequence[OrderChange]) -> int:
+    """Write decisions; returns how many orders were still as they had been read."""
+    orders = [change.order for change in changes]
+    tag = await conn.execute(
+        """update orders o
+              set state = c.state, version = o.version + c.moved::int,
+                  upstream_id = c.upstream_id, refunded = o.refunded + c.refund,
+                  start_count = c.start_count, remains = c.remains,
+                  wire_status = c.wire_status, wire_charge = c.wire_charge,
+                  wire_remains = c.wire_remains, next_at = now() + c.next_in * interval '1 ms',
+                  updated_at = case when c.moved then now() else o.updated_at end
+             from unnest($1::int[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::bigint[],
+                         $7::bigint[], $8::int[], $9::text[], $10::bigint[], $11::int[],
+                         $12::bigint[])
+                  as c (id, version, state, moved, upstream_id, refund, start_count, remains,
+                        wire_status, wire_charge, wire_remains, next_in)
+            where o.id = c.id and o.version = c.version and o.id = any($1)""",
+        *columns(orders, "id", "version"),
+        *columns(
+            changes,
+            "state",
+            "moved",
+            "upstream_id",
+            "refund",
+            "start_count",
+            "remains",
+            "wire_status",
+            "wire_charge",
+            "wire_remains",
+            "next_in",
+        ),
+    )
+    return int(tag.split()[-1])
+
+
+async def list_told_orders(
+    conn: Connection, order_ids: Sequence[int], reseller_ids: Sequence[int]
+) -> dict[tuple[int, int], ToldOrder]:
+    """Orders as their resellers are told of them; an order of somebody else is not found.
+
+    The two sequences are pairs: order ``order_ids[i]`` asked by reseller ``reseller_ids[i]``. The
+    answer is keyed by such pairs.
+    """
+    rows = await conn.fetch(
+        """select o.id, o.wire_status, o.wire_charge, o.start_count, o.wire_remains, o.currency,
+                  o.reseller_id
+             from orders o
+             join unnest($1::int[], $2::int[]) as asked (id, reseller_id)
+               on asked.id = o.id and asked.reseller_id = o.reseller_id
+            where o.id = any($1)""",
+        order_ids,
+        reseller_ids,
+    )
+    return {(row["id"], row["reseller_id"]): ToldOrder(*row[:6]) for row in rows}
+
+
+_RECORD = """select o.id, r.name as reseller, o.service_id, o.service_type,
+                    p.name as provider, o.upstream_service,
+                    o.upstream_id, x.external_id, o.state, o.attempts, o.link, o.quantity,
+                    o.charge, o.refunded, o.currency, o.start_count, o.remains, o.wire_status,
+                    o.wire_charge, o.wire_remains, o.created_at, o.updated_at
+               from orders o
+               join reseller r on r.id = o.reseller_id
+               join provider p on p.id = o.provider_id
+               left join external_id x on x.order_id = o.id"""
+
+
+def _record(row: Record) -> OrderRecord:
+    words = {"state": OrderState(row["state"]), "wire_status": WireStatus(row["wire_status"])}
+    return OrderRecord(**{**row, **words})
+
+
+async def get_order(conn: Connection, order_id: int) -> OrderRecord | None:
+    """One order with everything that operators look at."""
+    row = await conn.fetchrow(f"{_RECORD} where o.id = $1", order_id)
+    return _record(row) if row else None
+
+
+async def list_orders(
+    conn: Connection, *, state: OrderState | None, reseller: str | None, limit: int
+) -> list[OrderRecord]:
+    """The newest orders, of one state or reseller where named."""
+    rows = await conn.fetch(
+        f"""{_RECORD} where ($1::text is null or o.state = $1)
+                        and ($2::text is null or r.name = $2)
+             order by o.id desc limit $3""",
+        state,
+        reseller,
+        limit,
+    )
+    return [_record(row) for row in rows]
+
+
+async def count_open_orders(conn: Connection) -> dict[OrderState, tuple[int, float]]:
+    """Open orders by state: how many, and the age of the oldest in seconds."""
+    rows = await conn.fetch(
+        """select state, count(*), extract(epoch from now() - min(created_at))::float8
+             from orders where state in
+                  ('queued', 'sending', 'unknown', 'review', 'placed', 'in_progress')
+            group by state"""
+    )
+    return {OrderState(row[0]): (row[1], row[2]) for row in rows}

@@ -1,0 +1,75 @@
+"""Provider accounts, and whether they are set aside."""
+
+import json
+from datetime import timedelta
+
+from gateway.store.connection import Connection, Record
+from schemas.providers import ProviderRecord
+
+_SELECT = """select id, name, kind, url, key, currency, options, held_until, held_reason, holds
+               from provider"""
+
+
+def _read(row: Record) -> ProviderRecord:
+    values = dict(row)
+    return ProviderRecord(**(values | {"options": json.loads(values["options"])}))
+
+
+async def insert_provider(
+    conn: Connection, name: str, kind: str, url: str, key: str, currency: str, options: str
+) -> int:
+    """A new upstream account, ``options`` as JSON; returns its id."""
+    return int(
+        await conn.fetchval(
+            """insert into provider (name, kind, url, key, currency, options)
+               values ($1, $2, $3, $4, $5, $6) returning id""",
+            name,
+            kind,
+            url,
+            key,
+            currency,
+            options,
+        )
+    )
+
+
+async def set_provider_address(conn: Connection, provider_id: int, url: str, key: str) -> None:
+    """Point an account at another address of the same panel."""
+    await conn.execute(
+        "update provider set url = $2, key = $3 where id = $1", provider_id, url, key
+    )
+
+
+async def list_providers(conn: Connection) -> list[ProviderRecord]:
+    """All accounts, by id."""
+    return [_read(r) for r in await conn.fetch(f"{_SELECT} order by id")]
+
+
+async def get_provider(conn: Connection, name: str) -> ProviderRecord | None:
+    """The account of that name."""
+    row = await conn.fetchrow(f"{_SELECT} where name = $1", name)
+    return _read(row) if row else None
+
+
+async def set_provider_held(
+    conn: Connection, provider_id: int, reason: str, pause: timedelta
+) -> int:
+    """Set an account aside for ``pause``; returns how often in a row that has happened."""
+    return int(
+        await conn.fetchval(
+            """update provider set held_until = now() + $3, held_reason = $2, holds = holds + 1
+                where id = $1 returning holds""",
+            provider_id,
+            reason,
+            pause,
+        )
+    )
+
+
+async def set_provider_free(conn: Connection, provider_id: int) -> None:
+    """The account works: forget what it was set aside for."""
+    await conn.execute(
+        """update provider set held_until = null, held_reason = null, holds = 0
+            where id = $1 and holds > 0""",
+        provider_id,
+    )

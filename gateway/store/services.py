@@ -1,0 +1,112 @@
+"""Services that we sell, and the routes that deliver them."""
+
+from collections.abc import Sequence
+
+from gateway.store.connection import Connection, columns
+from schemas.catalogue import NewService, Service, ServiceChange
+from schemas.money import Micros
+
+_SELECT = """select s.id, s.name, s.type, s.category, s.rate, s.minimum, s.maximum, s.dripfeed,
+                    s.refill, s.cancel, s.enabled, s.disabled_reason, r.provider_id, p.name,
+                    r.upstream_service, r.cost
+               from service s join route r on r.service_id = s.id
+                              join provider p on p.id = r.provider_id"""
+
+
+async def list_services(conn: Connection) -> list[Service]:
+    """All services, by id."""
+    return [Service(*row) for row in await conn.fetch(f"{_SELECT} order by s.id")]
+
+
+async def get_service(conn: Connection, service_id: int) -> Service | None:
+    """One service."""
+    row = await conn.fetchrow(f"{_SELECT} where s.id = $1", service_id)
+    return Service(*row) if row else None
+
+
+async def lock_routes(conn: Connection, provider_id: int) -> dict[str, int]:
+    """Our service ids by the upstream's, for one provider; two imports at once wait in line."""
+    await conn.execute("select id from provider where id = $1 for update", provider_id)
+    rows = await conn.fetch(
+        "select upstream_service, service_id from route where provider_id = $1", provider_id
+    )
+    return {row["upstream_service"]: row["service_id"] for row in rows}
+
+
+async def insert_services(
+    conn: Connection, provider_id: int, services: Sequence[NewService]
+) -> list[int]:
+    """New services, each with its one route; returns their ids in the order given."""
+    rows = await conn.fetch(
+        """with given as (
+               select * from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[],
+                                    $7::int[], $8::int[], $9::bool[], $10::bool[], $11::bool[],
+                                    $12::bool[], $13::text[], $14::bigint[]) with ordinality
+                      as g (upstream_service, name, type, category, rate, minimum, maximum,
+                            dripfeed, refill, cancel, enabled, disabled_reason, cost, nth)),
+           numbered as (
+               select g.*, nextval(pg_get_serial_sequence('service', 'id'))::int as id
+                 from (select * from given order by nth) g),
+           made as (
+               insert into service (id, name, type, category, rate, minimum, maximum, dripfeed,
+                                    refill, cancel, enabled, disabled_reason)
+               overriding system value
+               select id, name, type, category, rate, minimum, maximum, dripfeed, refill, cancel,
+                      enabled, disabled_reason from numbered
+               returning id),
+           routed as (
+               insert into route (service_id, provider_id, upstream_service, cost)
+               select id, $1, upstream_service, cost from numbered returning service_id)
+           select id from numbered order by nth""",
+        provider_id,
+        *columns(
+            services,
+            "upstream_service",
+            "name",
+            "type",
+            "category",
+            "rate",
+            "minimum",
+            "maximum",
+            "dripfeed",
+            "refill",
+            "cancel",
+            "enabled",
+            "disabled_reason",
+            "cost",
+        ),
+    )
+    return [row["id"] for row in rows]
+
+
+async def set_service(conn: Connection, service_id: int, change: ServiceChange) -> bool:
+    """Change a service; False when there is none with that id."""
+    tag = await conn.execute(
+        """update service
+              set name = coalesce($2, name), category = coalesce($3, category),
+                  rate = coalesce($4, rate), minimum = coalesce($5, minimum),
+                  maximum = coalesce($6, maximum), enabled = coalesce($7, enabled),
+                  disabled_reason = case when $7 is null then disabled_reason else $8 end
+            where id = $1""",
+        service_id,
+        change.name,
+        change.category,
+        change.rate,
+        change.minimum,
+        change.maximum,
+        change.enabled,
+        change.disabled_reason,
+    )
+    return tag == "UPDATE 1"
+
+
+async def set_route_cost(
+    conn: Connection, provider_id: int, upstream_service: str, cost: Micros
+) -> None:
+    """What the upstream now asks, per 1,000."""
+    await conn.execute(
+        "update route set cost = $3 where provider_id = $1 and upstream_service = $2",
+        provider_id,
+        upstream_service,
+        cost,
+    )

@@ -1,0 +1,21 @@
+"""The counters that tell a process that what it has cached is old, and the ids handed out."""
+
+from gateway.store.connection import Connection
+
+ORDER_ID_BLOCK = 64
+
+
+async def get_catalogue_version(conn: Connection) -> int:
+    """Grows with every change of a service or a route."""
+    return int(await conn.fetchval("select catalogue from version"))
+
+
+async def lease_order_ids(conn: Connection, blocks: int) -> list[int]:
+    """First ids of ``blocks`` blocks of ``ORDER_ID_BLOCK`` order ids, now the caller's alone."""
+    rows = await conn.fetch("select nextval('order_id') as id from generate_series(1, $1)", blocks)
+    return [row["id"] for row in rows]
+
+
+async def make_order_ranges(conn: Connection) -> int:
+    """Create the tables for the ranges of order ids that come next; returns how many."""
+    return int(await conn.fetchval("select make_order_ranges()"))

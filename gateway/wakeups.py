@@ -1,0 +1,80 @@
+"""Wake-ups between processes, through Valkey. Only hints: everything is also found by looking.
+
+Losing the server costs a second of delay and nothing else.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+log = structlog.get_logger()
+
+_CHANNEL = "smm:wake:"
+_RETRY_SECONDS = 2.0
+
+
+class Topic(StrEnum):
+    """What a hint is about."""
+
+    ORDERS = "orders"
+    CATALOGUE = "catalogue"
+
+
+class Wakeups:
+    """Sends hints without waiting, and calls the listener of each hint that arrives."""
+
+    def __init__(self, url: str, listeners: Mapping[Topic, Callable[[], None]]) -> None:
+        self._redis: Redis = Redis.from_url(url, socket_connect_timeout=2)
+        self._listeners = {(_CHANNEL + topic).encode(): act for topic, act in listeners.items()}
+        self._due: set[Topic] = set()
+        self._any_due = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to listen and to send."""
+        self._tasks = [
+            asyncio.create_task(self._persist(self._listen)),
+            asyncio.create_task(self._persist(self._send)),
+        ]
+
+    def send(self, topic: Topic) -> None:
+        """Hint to the other processes; several hints that wait together are one."""
+        self._due.add(topic)
+        self._any_due.set()
+
+    async def stop(self) -> None:
+        """Stop, and close the connections."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._redis.aclose()
+
+    async def _persist(self, work: Callable[[], Awaitable[None]]) -> None:
+        lost = False
+        while True:
+            try:
+                await work()
+            except (RedisError, OSError) as error:
+                if not lost:
+                    log.warning("wakeups.lost", reason=type(error).__name__)
+                lost = True
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _send(self) -> None:
+        while True:
+            await self._any_due.wait()
+            self._any_due.clear()
+            for topic in list(self._due):
+                await self._redis.publish(_CHANNEL + topic, b"")
+                self._due.discard(topic)
+
+    async def _listen(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(*self._listeners)
+            async for message in pubsub.listen():
+                if message["type"] == "message":
+                    self._listeners[message["channel"]]()

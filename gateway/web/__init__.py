@@ -1,0 +1,1 @@
+"""HTTP: the panel API on the public listener, probes and metrics on the internal one."""

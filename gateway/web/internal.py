@@ -1,0 +1,38 @@
+"""The internal listener: metrics, liveness and readiness. On loopback unless told otherwise."""
+
+import json
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+
+def internal_app(
+    registry: CollectorRegistry, readiness: Callable[[], Awaitable[list[str]]]
+) -> web.Application:
+    """``/metrics``, ``/healthz`` (the process answers) and ``/readyz`` (it can take orders).
+
+    ``readiness`` returns what is missing, in words; nothing missing is ready.
+    """
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    async def health(_: web.Request) -> web.Response:
+        return web.json_response({"ok": True})
+
+    async def ready(_: web.Request) -> web.Response:
+        missing = await readiness()
+        return web.Response(
+            text=json.dumps({"ready": not missing, "missing": missing}),
+            status=503 if missing else 200,
+            content_type="application/json",
+        )
+
+    app = web.Application()
+    app.router.add_get("/metrics", metrics)
+    app.router.add_get("/healthz", health)
+    app.router.add_get("/readyz", ready)
+    return app

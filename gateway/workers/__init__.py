@@ -1,0 +1,1 @@
+"""Background work: one kind of loop, and the loops that there are."""

@@ -1,0 +1,193 @@
+"""Lanes: for every provider account one that sends its orders and one that asks how they stand."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from gateway.metrics import PROVIDER_HELD
+from gateway.orders.dispatch import Sender
+from gateway.orders.tracking import BATCH, Tracker
+from gateway.pacing import Pace
+from gateway.store import providers
+from gateway.store.connection import Pool
+from gateway.workers.loop import Loop
+from providers.base import Provider
+from providers.errors import Ambiguous, Unavailable
+from schemas.config import Budget, DispatchSettings, TrackingSettings
+from schemas.orders import ClaimedOrder
+from schemas.providers import ProviderRecord
+
+log = structlog.get_logger()
+
+Clock = Callable[[], float]
+Adapt = Callable[[ProviderRecord], tuple[Provider, Budget]]
+
+#: After so many answers that did not come, one order at a time tries whether the panel is back.
+_LONGEST_PAUSE = 60.0
+_ROSTER_SECONDS = 1.0
+
+
+class SendingLane:
+    """Sends one account's orders, within its budget."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        adapter: Provider,
+        record: ProviderRecord,
+        budget: Budget,
+        settings: DispatchSettings,
+        clock: Clock,
+    ) -> None:
+        self.record = record
+        self._sender = sender
+        self._adapter = adapter
+        self._budget = budget
+        self._idle = settings.idle_ms / 1000
+        self._clock = clock
+        self._pace = Pace(budget.adds_per_minute, budget.in_flight, clock)
+        self._sending: set[asyncio.Task[None]] = set()
+        self._silent = 0
+        self._paused_until = 0.0
+        self.loop = Loop(f"dispatch:{record.name}", self._work)
+
+    async def stop(self) -> None:
+        """Claim nothing more, and wait for the answers that are still out."""
+        await self.loop.stop()
+        if self._sending:
+            await asyncio.wait(self._sending)
+
+    async def _work(self) -> float:
+        limit = self._limit()
+        if limit <= 0:
+            return max(self._pace.wait(), self._paused_until - self._clock(), 0) or self._idle
+        claim = await self._sender.claim(self.record, limit)
+        self._pace.spend(len(claim.orders))
+        for order in claim.orders:
+            task = asyncio.create_task(self._send(order, claim.at))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        return self._idle if len(claim.orders) < limit else 0
+
+    def _limit(self) -> int:
+        held = self.record.held_until is not None and self.record.held_until > datetime.now(UTC)
+        if held or self._clock() < self._paused_until:
+            return 0
+        free = self._budget.in_flight - len(self._sending)
+        in_doubt = self._silent > 0 or self.record.holds > 0
+        return min(free, self._pace.available(), 1 if in_doubt else free)
+
+    async def _send(self, order: ClaimedOrder, claimed_at: float) -> None:
+        outcome = await self._sender.send(self._adapter, self.record, order, claimed_at)
+        if isinstance(outcome, Unavailable | Ambiguous):
+            self._silent += 1
+            asked = outcome.exchange.retry_after if outcome.exchange else None
+            pause = asked or min(2.0**self._silent / 4, _LONGEST_PAUSE)
+            if isinstance(outcome, Unavailable):
+                self._paused_until = self._clock() + pause
+        else:
+            self._silent = 0
+        self.loop.wake()
+
+
+class TrackingLane:
+    """Follows one account's orders, within its budget."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        adapter: Provider,
+        record: ProviderRecord,
+        budget: Budget,
+        settings: TrackingSettings,
+        clock: Clock,
+    ) -> None:
+        self.record = record
+        self._tracker = tracker
+        self._adapter = adapter
+        self._idle = settings.idle_ms / 1000
+        self._pace = Pace(budget.reads_per_minute, 1, clock)
+        self.loop = Loop(f"tracking:{record.name}", self._work)
+
+    async def stop(self) -> None:
+        """Stop asking; an answer that is still out is not waited for, reads repeat."""
+        await self.loop.stop()
+
+    async def _work(self) -> float:
+        if not self._pace.available():
+            return self._pace.wait()
+        asked = await self._tracker.poll(self._adapter, self.record)
+        if asked:
+            self._pace.spend(1)
+        return 0 if asked == BATCH else self._idle
+
+
+class Lanes:
+    """The lanes of all accounts; follows the table of providers as it changes."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        adapt: Adapt,
+        dispatch: DispatchSettings,
+        tracking: TrackingSettings,
+        clock: Clock,
+    ) -> None:
+        self._pool = pool
+        self._adapt = adapt
+        self._dispatch = dispatch
+        self._tracking = tracking
+        self._clock = clock
+        self._sender = Sender(pool, dispatch, clock)
+        self._tracker = Tracker(pool, tracking, clock)
+        self._lanes: dict[int, tuple[SendingLane, TrackingLane]] = {}
+        self.roster = Loop("roster", self._follow)
+
+    def wake(self) -> None:
+        """Orders may be waiting: look now."""
+        for sending, _ in self._lanes.values():
+            sending.loop.wake()
+
+    async def stop(self) -> None:
+        """Stop all lanes; what was sent is waited for."""
+        await self.roster.stop()
+        lanes = [lane for pair in self._lanes.values() for lane in pair]
+        await asyncio.gather(*(lane.stop() for lane in lanes))
+
+    async def _follow(self) -> float:
+        async with self._pool.acquire() as conn:
+            records = await providers.list_providers(conn)
+        for record in records:
+            PROVIDER_HELD.labels(record.name).set(record.holds > 0)
+            pair = self._lanes.get(record.id)
+            if pair is not None and _same_account(pair[0].record, record):
+                pair[0].record = pair[1].record = record
+                continue
+            if pair is not None:
+                await asyncio.gather(*(lane.stop() for lane in pair))
+            if made := self._make(record):
+                self._lanes[record.id] = made
+        return _ROSTER_SECONDS
+
+    def _make(self, record: ProviderRecord) -> tuple[SendingLane, TrackingLane] | None:
+        try:
+            adapter, budget = self._adapt(record)
+        except ValueError as error:
+            log.error("provider.unusable", provider=record.name, reason=str(error))
+            return None
+        sending = SendingLane(self._sender, adapter, record, budget, self._dispatch, self._clock)
+        tracking = TrackingLane(self._tracker, adapter, record, budget, self._tracking, self._clock)
+        sending.loop.start()
+        tracking.loop.start()
+        return sending, tracking
+
+
+def _same_account(ours: ProviderRecord, theirs: ProviderRecord) -> bool:
+    return (ours.kind, ours.url, ours.key, ours.options) == (
+        theirs.kind,
+        theirs.url,
+        theirs.key,
+        theirs.options,
+    )

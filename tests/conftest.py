@@ -1,0 +1,129 @@
+"""The real parts that the suite runs on: embedded engines once, a database of its own per test."""
+
+import asyncio
+import itertools
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import asyncpg
+import pytest
+import structlog
+
+from gateway.app import Gateway
+from gateway.config import load_settings
+from gateway.embedded import Addresses, EmbeddedEngines, erase
+from gateway.store.connection import Pool, open_pool
+from gateway.store.migrate import migrate
+from tests.sandbox_process import SandboxProcess
+from tests.world import PEPPER, World
+
+_TEMPLATE = "template_migrated"
+_numbers = itertools.count(1)
+
+OpenGateway: TypeAlias = Callable[..., AbstractAsyncContextManager[Gateway]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_logs() -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+@pytest.fixture(scope="session")
+async def engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Addresses]:
+    """PostgreSQL and Valkey for the whole run."""
+    data_dir = tmp_path_factory.mktemp("engines")
+    async with EmbeddedEngines(data_dir) as addresses:
+        yield addresses
+    erase(data_dir)
+
+
+@asynccontextmanager
+async def _maintenance(engines: Addresses) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    conn = await asyncpg.connect(engines.database_url)
+    try:
+        yield conn
+    finally:
+        await conn.close()
+
+
+def _url_of(engines: Addresses, database: str) -> str:
+    return engines.database_url.rsplit("/", 1)[0] + "/" + database
+
+
+@pytest.fixture(scope="session")
+async def migrated_template(engines: Addresses) -> str:
+    """The name of a migrated database that tests are copied from."""
+    async with _maintenance(engines) as conn:
+        await conn.execute(f"create database {_TEMPLATE}")
+    conn = await asyncpg.connect(_url_of(engines, _TEMPLATE))
+    try:
+        await migrate(conn)
+    finally:
+        await conn.close()
+    return _TEMPLATE
+
+
+@pytest.fixture
+async def database_url(engines: Addresses, migrated_template: str) -> AsyncIterator[str]:
+    """A migrated, empty database that belongs to this test alone."""
+    name = f"test_{next(_numbers)}"
+    async with _maintenance(engines) as conn:
+        await conn.execute(f"create database {name} template {migrated_template}")
+    yield _url_of(engines, name)
+    async with _maintenance(engines) as conn:
+        await conn.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[Pool]:
+    """Connections to the test's database."""
+    opened = await open_pool(database_url, size=10)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def world(pool: Pool) -> World:
+    """Makes resellers, providers and services in the test's database."""
+    return World(pool)
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxProcess]:
+    """A sandbox panel in its own process; orders rest until the test moves them."""
+    async with SandboxProcess(tmp_path / "sandbox") as panel:
+        yield panel
+
+
+@pytest.fixture
+def open_gateway(engines: Addresses, database_url: str) -> OpenGateway:
+    """Opens gateways in this process, on the test's database, impatient enough for tests.
+
+    Takes settings by section, like ``dispatch={"timeout_ms": 500}``.
+    """
+
+    def opened(**sections: dict[str, Any]) -> Gateway:
+        settings: dict[str, Any] = {
+            "security": {"pepper": PEPPER},
+            "http": {"port": 0},
+            "dispatch": {"idle_ms": 20, "retry_first_ms": 50, "hold_ms": 50},
+            "tracking": {"first_ms": 20, "last_ms": 1000, "idle_ms": 20},
+        }
+        for name, values in sections.items():
+            settings[name] = settings.get(name, {}) | values
+        return Gateway(load_settings(**settings), database_url, engines.redis_url)
+
+    return opened
+
+
+async def eventually(
+    condition: Callable[[], Any], *, seconds: float = 20, every: float = 0.02
+) -> Any:
+    """Wait until ``condition`` (a coroutine function) gives something true, and return that."""
+    async with asyncio.timeout(seconds):
+        while not (found := await condition()):
+            await asyncio.sleep(every)
+    return found

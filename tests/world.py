@@ -1,0 +1,104 @@
+"""Makes the things that a test needs in its database, through the same code as the product."""
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal
+
+from gateway.catalogue.importing import import_services
+from gateway.catalogue.upstreams import adapt, find_provider
+from gateway.money.audit import audit
+from gateway.resellers import accounts
+from gateway.store import providers, services
+from gateway.store.connection import Pool, transaction
+from providers.transport import Transport
+from schemas.catalogue import NewService
+from schemas.money import Micros, parse_amount, parse_rate
+from schemas.providers import ProviderRecord
+from tests.sandbox_process import SandboxProcess
+
+PEPPER = "a pepper for tests only, at least 32 characters"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A reseller with a key, as a client knows it."""
+
+    id: int
+    name: str
+    key: str
+
+
+class World:
+    """One test's database, filled by need."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    async def reseller(self, name: str = "acme", *, funds: str = "100") -> Customer:
+        """A reseller with funds and a key."""
+        async with self.pool.acquire() as conn:
+            made = await accounts.create_reseller(conn, name, f"{name}@example.com", "USD", "USD")
+            if parse_amount(funds):
+                await accounts.credit(conn, name, parse_amount(funds))
+            _, key = await accounts.issue_key(conn, name, PEPPER.encode())
+        return Customer(made.id, name, key)
+
+    async def provider(
+        self, url: str, key: str = "upstream-key", name: str = "upstream", **options: object
+    ) -> ProviderRecord:
+        """A provider account with a generous budget."""
+        budget = {"adds_per_minute": 600_000, "reads_per_minute": 600_000, "in_flight": 20}
+        async with self.pool.acquire() as conn:
+            await providers.insert_provider(
+                conn, name, "panel_v2", url, key, "USD", json.dumps(budget | options)
+            )
+            return await find_provider(conn, name)
+
+    async def service(
+        self,
+        provider: ProviderRecord,
+        *,
+        type: str = "Default",
+        rate: str = "0.90",
+        minimum: int = 50,
+        maximum: int = 10_000,
+        upstream_service: str = "1",
+        enabled: bool = True,
+    ) -> int:
+        """A service for sale; its id."""
+        new = NewService(
+            upstream_service=upstream_service,
+            name=f"{type} {upstream_service}",
+            type=type,
+            category="Tests",
+            rate=parse_rate(rate),
+            minimum=minimum,
+            maximum=maximum,
+            dripfeed=False,
+            refill=False,
+            cancel=False,
+            enabled=enabled,
+            disabled_reason=None if enabled else "off for a test",
+            cost=parse_rate(rate) // 2,
+        )
+        async with self.pool.acquire() as conn, transaction(conn):
+            [service_id] = await services.insert_services(conn, provider.id, [new])
+        return service_id
+
+    async def sandbox(self, panel: SandboxProcess, **options: object) -> ProviderRecord:
+        """The sandbox panel as a provider, with everything it offers imported at 25 % markup."""
+        record = await self.provider(panel.url, panel.key, "sandbox", **options)
+        async with Transport() as transport:
+            catalogue = await adapt(record, transport)[0].services()
+        await import_services(self.pool, record, catalogue, markup_percent=Decimal(25), only=None)
+        return record
+
+    async def balance(self, customer: Customer) -> Micros:
+        """The stored balance."""
+        async with self.pool.acquire() as conn:
+            return (await accounts.find_reseller(conn, customer.name)).balance
+
+    async def assert_sound(self) -> None:
+        """Every invariant of the audit holds."""
+        found = await audit(self.pool)
+        assert found.ok, "\n".join(f"{f.check}: {f.row}" for f in found.broken)
