@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
@@ -21,13 +22,14 @@ from gateway.orders.telling import Teller
 from gateway.resellers.keys import KeyRing
 from gateway.store import orders, versions
 from gateway.store.connection import Pool, open_pool
-from gateway.store.migrate import pending_migrations
-from gateway.wakeups import Topic, Wakeups
+from gateway.store.migrate import MigrationError, migrate, pending_migrations
+from gateway.wakeups import Wakeups
 from gateway.web.internal import internal_app
 from gateway.web.panel_api import PanelApi, public_app
 from gateway.workers.lanes import Lanes
 from gateway.workers.loop import Loop
 from providers.transport import Transport
+from schemas.config import HttpSettings, InternalSettings
 from schemas.orders import OPEN_STATES
 
 log = structlog.get_logger()
@@ -55,6 +57,36 @@ async def connect(settings: Settings, url: str) -> Pool:
     return pool
 
 
+async def migrate_database(settings: Settings, url: str) -> list[str]:
+    """Apply the migrations that a database lacks; returns their names.
+
+    Raises:
+        UserError: when it cannot be reached, or does not fit this version.
+    """
+    pool = await connect(settings, url)
+    try:
+        async with pool.acquire() as conn:
+            return await migrate(conn)
+    except MigrationError as error:
+        raise UserError(str(error)) from None
+    finally:
+        await pool.close()
+
+
+def require_pepper(settings: Settings) -> bytes:
+    """What API keys are hashed with.
+
+    Raises:
+        UserError: when it is not set.
+    """
+    if settings.security.pepper is None:
+        raise UserError(
+            "no pepper: set SMM_SECURITY__PEPPER to a secret of 32 characters or more, and "
+            "keep it, because every API key is hashed with it"
+        )
+    return settings.security.pepper.get_secret_value().encode()
+
+
 async def require_migrated(pool: Pool) -> None:
     """Raise UserError unless the database has every migration of this version."""
     async with pool.acquire() as conn:
@@ -66,37 +98,26 @@ class Gateway:
     """One gateway process: both listeners and all background work, on one pool."""
 
     def __init__(self, settings: Settings, database_url: str, redis_url: str) -> None:
-        if settings.security.pepper is None:
-            raise UserError(
-                "no pepper: set SMM_SECURITY__PEPPER to a secret of 32 characters or more, and "
-                "keep it, because every API key is hashed with it"
-            )
         self._settings = settings
         self._database_url = database_url
         self._redis_url = redis_url
-        self._pepper = settings.security.pepper.get_secret_value().encode()
-        self._runners: list[web.AppRunner] = []
-        self._loops: list[Loop] = []
+        self._pepper = require_pepper(settings)
+        self._catalogue = Catalogue()
+        self._loops = (
+            Loop("catalogue", self._refresh_catalogue),
+            Loop("sweep", self._sweep),
+            Loop("gauges", self._measure),
+            Loop("ranges", self._make_ranges),
+        )
         self._counts = RequestCounts()
         self._ready = False
         self.api_url = ""
         self.internal_url = ""
 
     async def __aenter__(self) -> Self:
-        self._pool = await connect(self._settings, self._database_url)
-        await require_migrated(self._pool)
-        self._transport = Transport(timeouts(self._settings.dispatch))
-        await self._transport.__aenter__()
-        self._catalogue = Catalogue()
-        await self._refresh_catalogue()
-        self._start_workers()
-        self._intake = Intake(
-            self._pool,
-            self._catalogue,
-            self._orders_waiting,
-            largest=self._settings.intake.group_size,
-        )
-        await self._listen()
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
         self._ready = True
         log.info("gateway.started", api=self.api_url, internal=self.internal_url)
         return self
@@ -108,47 +129,49 @@ class Gateway:
         traceback: TracebackType | None,
     ) -> None:
         self._ready = False
-        for runner in self._runners:
-            await runner.cleanup()
-        REGISTRY.unregister(self._counts)
-        await self._intake.finish()
-        await asyncio.gather(*(loop.stop() for loop in self._loops))
-        await self._lanes.stop()
-        await self._wakeups.stop()
-        await self._transport.__aexit__(None, None, None)
-        await self._pool.close()
+        await self._stack.aclose()
         log.info("gateway.stopped")
 
-    def _start_workers(self) -> None:
-        settings = self._settings
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Start everything in order; the stack stops it in the opposite order."""
+        self._pool = await connect(self._settings, self._database_url)
+        stack.push_async_callback(self._pool.close)
+        await require_migrated(self._pool)
+        self._transport = await stack.enter_async_context(
+            Transport(timeouts(self._settings.dispatch))
+        )
+        await self._refresh_catalogue()
         self._lanes = Lanes(
             self._pool,
             lambda record: adapt(record, self._transport),
-            settings.dispatch,
-            settings.tracking,
+            self._settings.dispatch,
+            self._settings.tracking,
             time.monotonic,
         )
-        catalogue = Loop("catalogue", self._refresh_catalogue)
-        self._loops = [
-            catalogue,
-            Loop("sweep", self._sweep),
-            Loop("gauges", self._measure),
-            Loop("ranges", self._make_ranges),
-        ]
-        self._wakeups = Wakeups(
-            self._redis_url, {Topic.ORDERS: self._lanes.wake, Topic.CATALOGUE: catalogue.wake}
-        )
+        self._wakeups = Wakeups(self._redis_url, self._lanes.wake)
         self._wakeups.start()
+        stack.push_async_callback(self._wakeups.stop)
         self._lanes.roster.start()
+        stack.push_async_callback(self._lanes.stop)
         for loop in self._loops:
             loop.start()
+            stack.push_async_callback(loop.stop)
+        self._intake = Intake(
+            self._pool,
+            self._catalogue,
+            self._orders_waiting,
+            largest=self._settings.intake.group_size,
+        )
+        stack.push_async_callback(self._intake.finish)
+        await self._listen(stack)
 
     def _orders_waiting(self) -> None:
         self._lanes.wake()
-        self._wakeups.send(Topic.ORDERS)
+        self._wakeups.send()
 
-    async def _listen(self) -> None:
+    async def _listen(self, stack: AsyncExitStack) -> None:
         REGISTRY.register(self._counts)
+        stack.callback(REGISTRY.unregister, self._counts)
         api = PanelApi(
             KeyRing(self._pool, self._pepper),
             self._catalogue,
@@ -157,21 +180,28 @@ class Gateway:
             self._counts,
         )
         http, internal = self._settings.http, self._settings.internal
-        port = await self._serve(public_app(api), http.host, http.port, "http.port")
+        port = await self._serve(stack, public_app(api), http, "http.port")
         self.api_url = f"http://{http.host}:{port}/api/v2"
         probes = internal_app(REGISTRY, self._missing)
-        port = await self._serve(probes, internal.host, internal.port, "internal.port")
+        port = await self._serve(stack, probes, internal, "internal.port")
         self.internal_url = f"http://{internal.host}:{port}"
 
-    async def _serve(self, app: web.Application, host: str, port: int, setting: str) -> int:
+    async def _serve(
+        self,
+        stack: AsyncExitStack,
+        app: web.Application,
+        listener: HttpSettings | InternalSettings,
+        setting: str,
+    ) -> int:
         runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE_SECONDS)
         await runner.setup()
-        self._runners.append(runner)
+        stack.push_async_callback(runner.cleanup)
         try:
-            await web.TCPSite(runner, host, port, backlog=1024).start()
+            await web.TCPSite(runner, listener.host, listener.port, backlog=1024).start()
         except OSError as error:
             raise UserError(
-                f"cannot listen on {host}:{port} ({error.strerror}): choose another {setting}"
+                f"cannot listen on {listener.host}:{listener.port} ({error.strerror}): "
+                f"choose another {setting}"
             ) from None
         bound: int = runner.addresses[0][1]
         return bound

@@ -5,6 +5,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
+import structlog
+
+log = structlog.get_logger()
+
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
@@ -13,11 +17,15 @@ class Overloaded(Exception):
     """More is waiting than can be answered in reasonable time; the client should come again."""
 
 
+class GroupFailed(Exception):
+    """The work on a group failed as a whole; what was asked may or may not have happened."""
+
+
 class Groups(Generic[Item, Answer]):
     """Runs ``work`` on groups of items, one group at a time.
 
     ``work`` answers for every item, in order; an answer that is an exception is raised to that
-    item's caller alone. When ``work`` itself raises, every caller of the group gets that.
+    item's caller alone. When ``work`` itself raises, every caller of the group gets GroupFailed.
 
     The group runs in a task of its own: a caller that goes away does not cancel it.
     """
@@ -30,6 +38,7 @@ class Groups(Generic[Item, Answer]):
         waiting: int = 20_000,
     ) -> None:
         self._work = work
+        self._name = getattr(work, "__qualname__", "")
         self._largest = largest
         self._limit = waiting
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
@@ -66,8 +75,10 @@ class Groups(Generic[Item, Answer]):
     async def _run_group(self, group: list[tuple[Item, asyncio.Future[Answer]]]) -> None:
         try:
             answers = await self._work([item for item, _ in group])
-        except Exception as error:  # noqa: BLE001 - whatever it is belongs to the callers
-            answers = [error] * len(group)
+        except Exception as error:
+            # Once for the group, not once for each caller.
+            log.exception("group.failed", group=self._name, items=len(group))
+            answers = [GroupFailed(type(error).__name__)] * len(group)
         for (_, future), answer in zip(group, answers, strict=True):
             if future.cancelled():
                 continue

@@ -4,8 +4,7 @@ Losing the server costs a second of delay and nothing else.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from enum import StrEnum
+from collections.abc import Awaitable, Callable
 
 import structlog
 from redis.asyncio import Redis
@@ -13,25 +12,17 @@ from redis.exceptions import RedisError
 
 log = structlog.get_logger()
 
-_CHANNEL = "smm:wake:"
+_CHANNEL = "smm:orders"
 _RETRY_SECONDS = 2.0
 
 
-class Topic(StrEnum):
-    """What a hint is about."""
-
-    ORDERS = "orders"
-    CATALOGUE = "catalogue"
-
-
 class Wakeups:
-    """Sends hints without waiting, and calls the listener of each hint that arrives."""
+    """Tells the other processes that orders are waiting, and ``wake``s this one when they do."""
 
-    def __init__(self, url: str, listeners: Mapping[Topic, Callable[[], None]]) -> None:
+    def __init__(self, url: str, wake: Callable[[], None]) -> None:
         self._redis: Redis = Redis.from_url(url, socket_connect_timeout=2)
-        self._listeners = {(_CHANNEL + topic).encode(): act for topic, act in listeners.items()}
-        self._due: set[Topic] = set()
-        self._any_due = asyncio.Event()
+        self._wake = wake
+        self._due = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -41,10 +32,9 @@ class Wakeups:
             asyncio.create_task(self._persist(self._send)),
         ]
 
-    def send(self, topic: Topic) -> None:
-        """Hint to the other processes; several hints that wait together are one."""
-        self._due.add(topic)
-        self._any_due.set()
+    def send(self) -> None:
+        """Hint without waiting; several hints that wait together are one."""
+        self._due.set()
 
     async def stop(self) -> None:
         """Stop, and close the connections."""
@@ -66,15 +56,13 @@ class Wakeups:
 
     async def _send(self) -> None:
         while True:
-            await self._any_due.wait()
-            self._any_due.clear()
-            for topic in list(self._due):
-                await self._redis.publish(_CHANNEL + topic, b"")
-                self._due.discard(topic)
+            await self._due.wait()
+            self._due.clear()
+            await self._redis.publish(_CHANNEL, b"")
 
     async def _listen(self) -> None:
         async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(*self._listeners)
+            await pubsub.subscribe(_CHANNEL)
             async for message in pubsub.listen():
                 if message["type"] == "message":
-                    self._listeners[message["channel"]]()
+                    self._wake()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -50,7 +51,7 @@ async def _maintenance(engines: Addresses) -> AsyncIterator["asyncpg.Connection[
 
 
 def _url_of(engines: Addresses, database: str) -> str:
-    return engines.database_url.rsplit("/", 1)[0] + "/" + database
+    return urlsplit(engines.database_url)._replace(path=f"/{database}").geturl()
 
 
 @pytest.fixture(scope="session")

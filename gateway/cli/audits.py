@@ -5,12 +5,10 @@ import asyncio
 from dataclasses import asdict
 from typing import Any
 
-from gateway.app import connect
+from gateway.app import migrate_database
 from gateway.cli.session import addresses_of, printing_flags, run_with_database, settings_of, show
-from gateway.errors import UserError
 from gateway.money.audit import Audit, audit
 from gateway.store.connection import Pool
-from gateway.store.migrate import MigrationError, migrate
 
 
 def add_commands(commands: Any) -> None:
@@ -46,17 +44,8 @@ def _report(found: Audit) -> str:
 def _migrate(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
 
-    async def run() -> list[str]:
-        pool = await connect(settings, addresses_of(settings).database_url)
-        try:
-            async with pool.acquire() as conn:
-                return await migrate(conn)
-        except MigrationError as error:
-            raise UserError(str(error)) from None
-        finally:
-            await pool.close()
-
-    applied = asyncio.run(run())
+    url = addresses_of(settings).database_url
+    applied = asyncio.run(migrate_database(settings, url))
     show(
         arguments,
         applied,

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
-from gateway.app import Gateway, connect
+from gateway.app import Gateway, connect, migrate_database, require_pepper
 from gateway.catalogue import importing, upstreams
 from gateway.cli.session import PEPPER_FILE, with_pepper
 from gateway.config import Settings
@@ -23,7 +23,6 @@ from gateway.errors import UserError
 from gateway.resellers import accounts
 from gateway.store import providers, resellers
 from gateway.store.connection import Connection, Pool
-from gateway.store.migrate import migrate
 from providers.transport import Transport
 from schemas.money import UNIT
 
@@ -41,9 +40,11 @@ _DEMO_TRACKING = {"first_ms": 1_000, "idle_ms": 250}
 async def run(settings: Settings, data_dir: Path, ready_file: Path | None) -> int:
     """Set up what is missing, start everything, say what to try, and stay until cancelled."""
     own = EmbeddedEngines(data_dir)
+    _tell(f"Starting PostgreSQL, Valkey and the sandbox panel in {data_dir}")
     async with own as addresses, _sandbox(data_dir) as (panel, panel_key, child):
         _keep_pepper(data_dir)
         settings = with_pepper(_for_demo(settings, data_dir))
+        await migrate_database(settings, addresses.database_url)
         pool = await connect(settings, addresses.database_url)
         try:
             key = await _prepare(settings, data_dir, pool, panel, panel_key)
@@ -62,6 +63,11 @@ async def run(settings: Settings, data_dir: Path, ready_file: Path | None) -> in
                 write_private(ready_file, json.dumps(ready))
             print(_what_to_try(gateway, key, panel, data_dir), flush=True)
             raise UserError(await _first_failure(own, child))
+
+
+def _tell(step: str) -> None:
+    """Show that it goes on, apart from what the command prints."""
+    print(step, file=sys.stderr, flush=True)
 
 
 def _for_demo(settings: Settings, data_dir: Path) -> Settings:
@@ -121,9 +127,8 @@ async def _first_failure(own: EmbeddedEngines, child: Child) -> str:
 async def _prepare(
     settings: Settings, data_dir: Path, pool: Pool, panel: str, panel_key: str
 ) -> str:
-    """Database, provider, services, reseller and key: each made at the first start only."""
+    """Provider, services, reseller and key: each made at the first start only."""
     async with pool.acquire() as conn:
-        await migrate(conn)
         if await resellers.get_reseller(conn, _RESELLER) is None:
             await accounts.create_reseller(
                 conn, _RESELLER, "demo@example.com", settings.currency, settings.currency
@@ -132,9 +137,7 @@ async def _prepare(
         await _connect_sandbox(settings, conn, pool, panel, panel_key)
         file = data_dir / _KEY_FILE
         if not file.exists():
-            pepper = settings.security.pepper
-            assert pepper is not None
-            _, key = await accounts.issue_key(conn, _RESELLER, pepper.get_secret_value().encode())
+            _, key = await accounts.issue_key(conn, _RESELLER, require_pepper(settings))
             write_private(file, key)
         return file.read_text().strip()
 
@@ -160,6 +163,7 @@ async def _connect_sandbox(
         )
         adapter, _ = upstreams.adapt(record, transport)
         catalogue = await adapter.services()
+    _tell(f"Importing {len(catalogue.services)} services at a markup of {_MARKUP} %")
     await importing.import_services(pool, record, catalogue, markup_percent=_MARKUP, only=None)
 
 

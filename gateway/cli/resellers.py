@@ -3,7 +3,8 @@
 import argparse
 from typing import Any
 
-from gateway.cli.session import pepper_of, printing_flags, run_with_database, show
+from gateway.app import require_pepper
+from gateway.cli.session import printing_flags, run_with_database, show, with_pepper
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.resellers import accounts
@@ -109,7 +110,9 @@ async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
 
 async def _issue(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
     async with pool.acquire() as conn:
-        key_id, key = await accounts.issue_key(conn, arguments.name, pepper_of(settings))
+        key_id, key = await accounts.issue_key(
+            conn, arguments.name, require_pepper(with_pepper(settings))
+        )
     show(
         arguments,
         {"key_id": key_id, "key": key},

@@ -10,7 +10,7 @@ from typing import Any
 
 import uvloop
 
-from gateway.app import Gateway
+from gateway.app import Gateway, migrate_database, require_pepper
 from gateway.cli import demo
 from gateway.cli.session import (
     addresses_of,
@@ -76,9 +76,13 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     settings = with_pepper(_settings(arguments))
+    require_pepper(settings)
 
     async def serve() -> int:
         async with engines(settings) as (addresses, failed):
+            if settings.database.url is None:
+                # Nothing else can reach these engines before they serve.
+                await migrate_database(settings, addresses.database_url)
             gateway = Gateway(settings, addresses.database_url, addresses.redis_url)
             async with gateway:
                 print(f"API: {gateway.api_url}", flush=True)

@@ -80,18 +80,6 @@ def with_pepper(settings: Settings) -> Settings:
     return settings.model_copy(update={"security": security})
 
 
-def pepper_of(settings: Settings) -> bytes:
-    """The pepper, for commands that hash keys.
-
-    Raises:
-        UserError: when none is configured.
-    """
-    pepper = with_pepper(settings).security.pepper
-    if pepper is None:
-        raise UserError("no pepper: set SMM_SECURITY__PEPPER to the one that `serve` uses")
-    return pepper.get_secret_value().encode()
-
-
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Pool]:
     """A pool on the migrated database of these settings."""
