@@ -8,9 +8,10 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    YamlConfigSettingsSource,
+    SettingsError,
 )
 
 from gateway.errors import UserError
@@ -47,6 +48,7 @@ def load_settings(named: Path | None = None, **flags: Any) -> Settings:
         UserError: for an unknown setting or a bad value, in one line that names it.
     """
     file = config_file(named)
+    values = _values_of(file) if file else {}
 
     class Sourced(Settings):
         @classmethod
@@ -61,7 +63,7 @@ def load_settings(named: Path | None = None, **flags: Any) -> Settings:
             return (
                 init_settings,
                 env_settings,
-                YamlConfigSettingsSource(settings_cls, yaml_file=file),
+                InitSettingsSource(settings_cls, init_kwargs=values),
             )
 
     _check_environment()
@@ -73,9 +75,19 @@ def load_settings(named: Path | None = None, **flags: Any) -> Settings:
         known = first["type"] != "extra_forbidden"
         what = first["msg"] if known else "there is no such setting"
         raise UserError(f"setting {name}: {what} (see config.yaml for all settings)") from None
-    except yaml.YAMLError as error:
+    except SettingsError as error:
+        raise UserError(f"{error}: levels are parted by __, see config.yaml") from None
+
+
+def _values_of(file: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{file} is not valid YAML: {reason}") from None
+        raise UserError(f"{file} cannot be read: {reason}") from None
+    if found is not None and not isinstance(found, dict):
+        raise UserError(f"{file} holds no settings by name: see config.yaml for all of them")
+    return found or {}
 
 
 #: Read by the command line itself, not settings of the model.

@@ -14,6 +14,8 @@ log = structlog.get_logger()
 
 _CHANNEL = "smm:orders"
 _RETRY_SECONDS = 2.0
+#: Between hints: under load one stands for many commits.
+_GAP_SECONDS = 0.02
 
 
 class Wakeups:
@@ -59,6 +61,7 @@ class Wakeups:
             await self._due.wait()
             self._due.clear()
             await self._redis.publish(_CHANNEL, b"")
+            await asyncio.sleep(_GAP_SECONDS)
 
     async def _listen(self) -> None:
         async with self._redis.pubsub() as pubsub:

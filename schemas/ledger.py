@@ -1,6 +1,7 @@
 """The ledger: balances, and the immutable movements that they are the sum of."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.money import Micros
 
@@ -15,9 +16,11 @@ class Balance:
     entries: int
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One movement ``source ▸ destination``; ``reseller`` stands for the reseller itself."""
+class Entry(NamedTuple):
+    """One movement ``source ▸ destination``; ``reseller`` stands for the reseller itself.
+
+    A row of the database's type ``new_entry``: the same columns in the same order.
+    """
 
     reseller_id: int
     position: int

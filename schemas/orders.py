@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from schemas.money import Micros
 
@@ -103,9 +104,11 @@ FINAL_WORDS: dict[OrderState, WireStatus] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NewOrder:
-    """An order as intake accepts it, already priced and routed. ``rate`` is per 1,000."""
+class NewOrder(NamedTuple):
+    """An order as intake accepts it, already priced and routed. ``rate`` is per 1,000.
+
+    A row of the database's type ``new_order``: the same columns in the same order.
+    """
 
     id: int
     reseller_id: int

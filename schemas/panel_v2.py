@@ -56,7 +56,9 @@ _ID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _BLANKS = " \t"
 _SEPARATORS = re.compile(r"[,;\s]+")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE | re.ASCII)
-_HOST_PORT = re.compile(r"[^/?#]*:[0-9]{1,5}(?:[/?#]|$)", re.ASCII)
+#: A dot tells ``host.example:8080/`` from ``javascript:1/``.
+_HOST_PORT = re.compile(r"[^/?#:]*\.[^/?#:]*:[0-9]{1,5}(?:[/?#]|$)", re.ASCII)
+_SECOND_LINK = re.compile(r"[,;|]https?://", re.IGNORECASE)
 _MAX_INT = 2**31 - 1
 
 
@@ -93,10 +95,13 @@ def read_link(text: str) -> str:
 
     Raises:
         PanelError: ``Bad link`` when it is empty or too long, holds blanks, control or invisible
-            characters, names a scheme other than http(s), or carries credentials.
+            characters, names a scheme other than http(s), carries credentials, is several links,
+            or is what a spreadsheet takes for a formula.
     """
     link = text.strip(_BLANKS)
     if not link or len(link) > MAX_LINK or not link.isprintable() or " " in link:
+        raise PanelError(BAD_LINK)
+    if link[0] == "=" or _SECOND_LINK.search(link):
         raise PanelError(BAD_LINK)
     scheme = _SCHEME.match(link)
     if scheme is None or _HOST_PORT.match(link):

@@ -97,7 +97,10 @@ def followed(service: Service, row: UpstreamService | None) -> tuple[int, str | 
     """The cost after a sync, and why the service must be switched off, if it must."""
     if row is None:
         return service.cost, "the upstream no longer offers it"
-    cost = micros_from(row.rate)
+    try:
+        cost = micros_from(row.rate)
+    except BadAmount:
+        return service.cost, "the upstream's price is absurd"
     if cost > service.rate:
         return cost, "the upstream's price is above ours"
     return cost, None

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from gateway.cli.session import printing_flags, run_with_database, show
+from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.errors import UserError
 from gateway.store import attempts
 from gateway.store import orders as store
@@ -18,12 +18,12 @@ def add_commands(commands: Any) -> None:
     group = commands.add_parser("order", help="orders and what became of them")
     verbs = group.add_subparsers(metavar="VERB", required=True)
     shown = verbs.add_parser("show", parents=[flags], help="one order with its attempts")
-    shown.add_argument("id", type=int)
+    shown.add_argument("id", type=number)
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
     listed = verbs.add_parser("list", parents=[flags], help="the newest orders")
     listed.add_argument("--state", choices=[state.value for state in OrderState])
     listed.add_argument("--reseller")
-    listed.add_argument("--limit", type=int, default=50)
+    listed.add_argument("--limit", type=number, default=50)
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
 
 

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from gateway.app import require_pepper
-from gateway.cli.session import printing_flags, run_with_database, show, with_pepper
+from gateway.cli.session import number, printing_flags, run_with_database, show, with_pepper
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.resellers import accounts
@@ -47,7 +47,7 @@ def _add_key_commands(commands: Any, flags: argparse.ArgumentParser) -> None:
     listed.add_argument("name", help="the reseller")
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _keys(a, p)))
     revoke = verbs.add_parser("revoke", parents=[flags], help="end a key")
-    revoke.add_argument("key_id", type=int)
+    revoke.add_argument("key_id", type=number)
     revoke.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _revoke(a, p)))
 
 

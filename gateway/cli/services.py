@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.catalogue import importing, upstreams
 from gateway.cli.providers import speaking_to
-from gateway.cli.session import printing_flags, run_with_database, show
+from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.store import services as store
@@ -32,14 +32,14 @@ def add_commands(commands: Any) -> None:
     listed = verbs.add_parser("list", parents=[flags], help="all services")
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
     shown = verbs.add_parser("show", parents=[flags], help="one service")
-    shown.add_argument("id", type=int)
+    shown.add_argument("id", type=number)
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
     _add_set(verbs, flags)
 
 
 def _add_set(verbs: Any, flags: argparse.ArgumentParser) -> None:
     changed = verbs.add_parser("set", parents=[flags], help="change a service")
-    changed.add_argument("id", type=int)
+    changed.add_argument("id", type=number)
     changed.add_argument("--rate", help="the price per 1000, like 0.90")
     changed.add_argument("--name")
     changed.add_argument("--category")

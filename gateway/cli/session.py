@@ -39,6 +39,18 @@ def printing_flags() -> argparse.ArgumentParser:
     return flags
 
 
+def number(text: str) -> int:
+    """An id or a limit on the command line, within what the database can hold.
+
+    Raises:
+        argparse.ArgumentTypeError, ValueError: for anything else; both end as a usage error.
+    """
+    value = int(text)
+    if not 0 < value < 2**31:
+        raise argparse.ArgumentTypeError(f"{text} is not within 1 to {2**31 - 1}")
+    return value
+
+
 def settings_of(arguments: argparse.Namespace, **flags: Any) -> Settings:
     """The settings of a command: file, environment, then its flags."""
     if arguments.data_dir is not None:

@@ -6,7 +6,6 @@ in between.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from gateway.store import ledger as store
 from gateway.store.connection import Connection
@@ -70,8 +69,7 @@ class Book:
         moved = {entry.reseller_id for entry in self._entries}
         changed = [b for b in self._balances.values() if b.reseller_id in moved]
         before = [self._entries_before[b.reseller_id] for b in changed]
-        await store.insert_entries(conn, self._entries)
-        if await store.set_balances(conn, before, changed) != len(changed):
+        if await store.insert_entries(conn, self._entries, before, changed) != len(changed):
             raise LedgerConflict(f"balances changed under their lock: resellers {sorted(moved)}")
 
     def _post(  # noqa: PLR0913 - an entry has these parts
@@ -86,20 +84,19 @@ class Book:
         step: int = 0,
         note: str | None = None,
     ) -> None:
-        signed = amount if destination == "reseller" else -amount
-        after = replace(balance, amount=balance.amount + signed, entries=balance.entries + 1)
-        self._balances[balance.reseller_id] = after
+        balance.amount += amount if destination == "reseller" else -amount
+        balance.entries += 1
         self._entries.append(
             Entry(
                 reseller_id=balance.reseller_id,
-                position=after.entries,
+                position=balance.entries,
                 source=source,
                 destination=destination,
                 amount=amount,
                 cause=cause,
                 order_id=order_id,
                 step=step,
-                balance_after=after.amount,
+                balance_after=balance.amount,
                 note=note,
             )
         )

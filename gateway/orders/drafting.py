@@ -81,13 +81,14 @@ def _required(fields: dict[str, str], parameter: Parameter) -> str:
     text = fields.get(parameter.name)
     if parameter.kind is ParameterKind.QUANTITY:
         text = wire.given(text)
-    if text is None or not text.strip():
+    if text is None:
         raise PanelError(wire.INCORRECT_REQUEST)
     return text
 
 
 def _lines(text: str, name: str) -> list[str]:
-    if "\0" in text:
+    # Neither fits into the database, where it would take the whole group down.
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise PanelError(wire.incorrect(name))
     lines = wire.read_lines(text)
     if not lines:

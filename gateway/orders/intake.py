@@ -15,11 +15,14 @@ from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
 from gateway.money.ledger import Book
 from gateway.orders.drafting import Draft, redraft
 from gateway.store import orders, versions
-from gateway.store.connection import Pool, transaction
+from gateway.store.connection import Connection, Pool, transaction
 from schemas.orders import NewOrder
 from schemas.panel_v2 import INCORRECT_SERVICE, NOT_ENOUGH_FUNDS, PanelError
 
 log = structlog.get_logger()
+
+#: Order ids are leased ahead, so that few groups wait for them; a restart loses the spare ones.
+_SPARE_BLOCKS = 4
 
 
 class Intake:
@@ -66,21 +69,22 @@ class Intake:
         snapshot = self._catalogue.current
         priced: list[Draft | Exception] = list(drafts)
         async with self._pool.acquire() as conn:
-            if len(self._ids) < len(drafts):
-                blocks = -(-len(drafts) // versions.ORDER_ID_BLOCK)
-                for first in await versions.lease_order_ids(conn, blocks):
-                    self._ids.extend(range(first + versions.ORDER_ID_BLOCK - 1, first - 1, -1))
             while True:
+                await self._lease_ids(conn, len(drafts))
                 async with transaction(conn):
                     book = await Book.open(conn, {draft.reseller_id for draft in drafts})
-                    if await versions.get_catalogue_version(conn) == snapshot.version:
-                        answers, accepted = self._decide(priced, book)
-                        if accepted:
-                            await orders.insert_orders(conn, accepted)
-                            await book.write(conn)
+                    answers, accepted = self._decide(priced, book)
+                    if await orders.insert_orders(conn, accepted, snapshot.version):
+                        await book.write(conn)
                         return answers
                 snapshot = await self._catalogue.refresh(conn)
                 priced = [_repriced(draft, snapshot) for draft in drafts]
+
+    async def _lease_ids(self, conn: Connection, number: int) -> None:
+        if len(self._ids) < number:
+            blocks = _SPARE_BLOCKS + number // versions.ORDER_ID_BLOCK
+            for first in await versions.lease_order_ids(conn, blocks):
+                self._ids.extend(range(first + versions.ORDER_ID_BLOCK - 1, first - 1, -1))
 
     def _decide(
         self, drafts: Sequence[Draft | Exception], book: Book

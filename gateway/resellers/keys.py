@@ -70,6 +70,7 @@ class KeyRing:
         """What ``key`` opens, or None: unknown and revoked keys look alike."""
         if not 0 < len(key) <= LONGEST_KEY:
             return None
+        # By its MAC, although that costs a little: no key outlives its call in our memory.
         mac = mac_of(self._pepper, key)
         known = self._known.get(mac)
         if known is not None and self._clock() < known[0]:

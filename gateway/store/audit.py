@@ -19,11 +19,12 @@ INVARIANTS: tuple[Check, ...] = (
     Check(
         "balance_is_history",
         "a stored balance is the sum of its entries",
-        """select 'reseller ' || b.reseller_id
+        """select 'reseller ' || reseller_id
               from balance b
-              left join (select reseller_id, sum(signed) as total, count(*) as number
+              full join (select reseller_id, sum(signed) as total, count(*) as number
                            from statement group by 1) e using (reseller_id)
-             where b.amount <> coalesce(e.total, 0) or b.entries <> coalesce(e.number, 0)""",
+             where b.amount is distinct from coalesce(e.total, 0)
+                or b.entries is distinct from coalesce(e.number, 0)""",
     ),
     Check(
         "statement_has_no_gap",
@@ -175,11 +176,13 @@ INVARIANTS: tuple[Check, ...] = (
     Check(
         "append_only_guards",
         "the triggers that keep ledger and history append-only are on",
-        """select t || ' ' || g
-             from unnest(array['entry', 'order_event']) t,
+        """select guarded || ' ' || g
+             from (select 'entry'::regclass as guarded union all select 'order_event'::regclass
+                   union all select inhrelid::regclass from pg_inherits
+                    where inhparent = 'order_event'::regclass) t,
                   unnest(array['append_only', 'no_truncate']) g
             where not exists (
-                select 1 from pg_trigger where tgname = g and tgrelid = t::regclass
+                select 1 from pg_trigger where tgname = g and tgrelid = guarded
                    and tgenabled in ('O', 'A'))""",
     ),
 )

@@ -71,12 +71,18 @@ async def _finish(conn: Connection, verb: str) -> str:
     if conn.is_closed():
         return "CLOSED"
     task = asyncio.ensure_future(conn.execute(verb))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        # The pool must not get the connection back while its COMMIT is on the wire.
-        await asyncio.wait([task])
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    # The pool must not get the connection back while its COMMIT is on the wire, however often
+    # the caller is cancelled: it would break the connection off.
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        task.exception()
+        raise cancelled
+    return task.result()
 
 
 def columns(items: Iterable[object], *names: str) -> list[list[Any]]:

@@ -17,46 +17,36 @@ async def lock_balances(conn: Connection, reseller_ids: Sequence[int]) -> list[B
     return [Balance(*row) for row in rows]
 
 
-async def insert_entries(conn: Connection, entries: Sequence[Entry]) -> None:
-    """Append movements to the ledger."""
-    await conn.execute(
-        """insert into entry (reseller_id, position, source, destination, amount, cause, order_id,
-                              step, balance_after, note)
-           select * from unnest($1::int[], $2::bigint[], $3::text[], $4::text[], $5::bigint[],
-                                $6::text[], $7::int[], $8::bigint[], $9::bigint[], $10::text[])""",
-        *columns(
-            entries,
-            "reseller_id",
-            "position",
-            "source",
-            "destination",
-            "amount",
-            "cause",
-            "order_id",
-            "step",
-            "balance_after",
-            "note",
-        ),
-    )
-
-
-async def set_balances(
-    conn: Connection, entries_before: Sequence[int], after: Sequence[Balance]
+async def insert_entries(
+    conn: Connection,
+    entries: Sequence[Entry],
+    entries_before: Sequence[int],
+    after: Sequence[Balance],
 ) -> int:
-    """Move locked balances to what they become; returns how many were as expected.
+    """Append movements, and move locked balances to what they become.
 
-    A balance that falls must stay at or above its floor, whatever the caller computed.
+    Returns how many balances were as expected: with ``entries_before`` entries so far, and at or
+    above their floor afterwards if they fall, whatever the caller computed.
     """
-    tag = await conn.execute(
-        """update balance b set amount = c.amount, entries = c.entries
-             from unnest($1::bigint[], $2::int[], $3::bigint[], $4::bigint[])
-                  as c (entries_before, reseller_id, amount, entries)
-            where b.reseller_id = c.reseller_id and b.entries = c.entries_before
-              and (c.amount >= b.floor or c.amount >= b.amount)""",
-        entries_before,
-        *columns(after, "reseller_id", "amount", "entries"),
+    return int(
+        await conn.fetchval(
+            """with posted as (
+                   insert into entry (reseller_id, position, source, destination, amount, cause,
+                                      order_id, step, balance_after, note)
+                   select * from unnest($1::new_entry[])),
+               moved as (
+                   update balance b set amount = c.amount, entries = c.entries
+                     from unnest($2::bigint[], $3::int[], $4::bigint[], $5::bigint[])
+                          as c (entries_before, reseller_id, amount, entries)
+                    where b.reseller_id = c.reseller_id and b.entries = c.entries_before
+                      and (c.amount >= b.floor or c.amount >= b.amount)
+                   returning b.reseller_id)
+               select count(*) from moved""",
+            entries,
+            entries_before,
+            *columns(after, "reseller_id", "amount", "entries"),
+        )
     )
-    return int(tag.split()[-1])
 
 
 async def get_balances(conn: Connection, reseller_ids: Sequence[int]) -> dict[int, Micros]:

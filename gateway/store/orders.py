@@ -17,35 +17,22 @@ from schemas.orders import (
 )
 
 
-async def insert_orders(conn: Connection, orders: Sequence[NewOrder]) -> None:
-    """Accepted orders, each as ``queued``."""
-    await conn.execute(
-        """insert into orders (id, reseller_id, service_id, service_type, provider_id,
-                               upstream_service, link, quantity, parameters, rate, charge,
-                               wire_charge, wire_remains, currency, request_id)
-           select id, reseller_id, service_id, service_type, provider_id, upstream_service, link,
-                  quantity, parameters::jsonb, rate, charge, charge, quantity, currency, request_id
-             from unnest($1::int[], $2::int[], $3::int[], $4::text[], $5::int[], $6::text[],
-                         $7::text[], $8::int[], $9::text[], $10::bigint[], $11::bigint[],
-                         $12::text[], $13::text[])
-                  as o (id, reseller_id, service_id, service_type, provider_id, upstream_service,
-                        link, quantity, parameters, rate, charge, currency, request_id)""",
-        *columns(
+async def insert_orders(conn: Connection, orders: Sequence[NewOrder], catalogue: int) -> bool:
+    """Accepted orders, each as ``queued``, if the catalogue still has the version that they were
+    priced at; else nothing is written and the answer is False.
+    """
+    return bool(
+        await conn.fetchval(
+            """with written as (
+                   insert into orders (id, reseller_id, service_id, service_type, provider_id,
+                                       upstream_service, link, quantity, parameters, rate, charge,
+                                       currency, request_id, wire_charge, wire_remains)
+                   select o.*, o.charge, o.quantity
+                     from unnest($1::new_order[]) as o, version v where v.catalogue = $2)
+               select catalogue = $2 from version""",
             orders,
-            "id",
-            "reseller_id",
-            "service_id",
-            "service_type",
-            "provider_id",
-            "upstream_service",
-            "link",
-            "quantity",
-            "parameters",
-            "rate",
-            "charge",
-            "currency",
-            "request_id",
-        ),
+            catalogue,
+        )
     )
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.catalogue.snapshot import Catalogue
-from gateway.grouping import Overloaded
+from gateway.grouping import GroupFailed, Overloaded
 from gateway.metrics import RequestCounts
 from gateway.orders.drafting import draft_order
 from gateway.orders.intake import Intake
@@ -86,13 +86,16 @@ class PanelApi:
             body = await self._handlers[action](Call(access, fields, request_id))
         except PanelError as refusal:
             self._counts.add(action, "refused")
-            return answer(wire.error_answer(str(refusal)))
+            return _refusal(request, str(refusal))
         except web.HTTPRequestEntityTooLarge:
             self._counts.add(action, "refused")
             return answer(wire.error_answer(wire.TOO_LARGE), status=413)
         except Overloaded:
             self._counts.add(action, "shed")
             return answer(wire.error_answer(wire.TEMPORARY), status=503, retry_after=1)
+        except GroupFailed:
+            self._counts.add(action, "failed")
+            return answer(wire.error_answer(wire.TEMPORARY), status=503, retry_after=5)
         except Exception:
             # Never a refusal text: panels would place the order elsewhere.
             log.exception("request.failed", action=action, request_id=request_id)
@@ -110,9 +113,7 @@ class PanelApi:
     async def _access(self, request: web.Request, fields: Fields) -> Access:
         key = next((text for name in _KEY_NAMES if (text := one(fields, name))), None)
         if key is None:
-            key = request.headers.get("X-API-Key") or (
-                request.headers.get("Authorization", "").removeprefix("Bearer ")
-            )
+            key = request.headers.get("X-API-Key") or _bearer(request)
         access = await self._keys.open(key.strip())
         if access is None:
             raise PanelError(wire.INVALID_KEY)
@@ -168,12 +169,26 @@ class PanelApi:
         return wire.status_text(order).encode()
 
 
+def _bearer(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token if scheme.lower() == "bearer" else ""
+
+
 def answer(body: bytes, *, status: int = 200, retry_after: int | None = None) -> web.Response:
     """A JSON answer that no cache keeps."""
     headers = CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
     return web.Response(body=body, status=status, headers=headers)
+
+
+def _refusal(request: web.Request, text: str) -> web.Response:
+    response = answer(wire.error_answer(text))
+    if request.content.exception() is not None:
+        # The body broke off or does not decode: the server must not read on, but close.
+        request.content.feed_eof()
+        response.force_close()
+    return response
 
 
 async def _wrong_method(_: web.Request) -> web.Response:

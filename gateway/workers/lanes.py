@@ -27,6 +27,8 @@ Adapt = Callable[[ProviderRecord], tuple[Provider, Budget]]
 #: After so many answers that did not come, one order at a time tries whether the panel is back.
 _LONGEST_PAUSE = 60.0
 _ROSTER_SECONDS = 1.0
+#: When stopping, an answer gets so long to be written down.
+_RECORDING_SECONDS = 5.0
 
 
 class SendingLane:
@@ -46,6 +48,7 @@ class SendingLane:
         self._adapter = adapter
         self._budget = budget
         self._idle = settings.idle_ms / 1000
+        self._patience = settings.timeout_ms / 1000 + _RECORDING_SECONDS
         self._clock = clock
         self._pace = Pace(budget.adds_per_minute, budget.in_flight, clock)
         self._sending: set[asyncio.Task[None]] = set()
@@ -54,10 +57,15 @@ class SendingLane:
         self.loop = Loop(f"dispatch:{record.name}", self._work)
 
     async def stop(self) -> None:
-        """Claim nothing more, and wait for the answers that are still out."""
+        """Claim nothing more, and wait for the answers that are still out.
+
+        What cannot be recorded by then, because the database is away too, is left to its lease.
+        """
         await self.loop.stop()
         if self._sending:
-            await asyncio.wait(self._sending)
+            _, late = await asyncio.wait(self._sending, timeout=self._patience)
+            for task in late:
+                task.cancel()
 
     async def _work(self) -> float:
         limit = self._limit()

@@ -80,7 +80,7 @@ _TRAFFIC_NEEDS = {1: "google_keyword", 2: "referring_url"}
 
 def lines_of(text: str) -> list[str]:
     """The values of a list parameter: one a line, without blank lines."""
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return [line.strip() for line in re.split("\r\n|\r|\n", text) if line.strip()]
 
 
 def whole_number(text: str, refusal: str) -> int:

@@ -1,0 +1,135 @@
+"""The judge of a run with faults: what clients were told, what is kept, what the panel took.
+
+Everything here is pure: each rule yields one text per thing that is wrong.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tests.faults.load import Add, Outcome
+
+#: States that say the panel took the order.
+_TAKEN = frozenset({"placed", "in_progress", "completed", "partial", "canceled"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One order as the database has it, with the charges that the ledger has for it."""
+
+    id: int
+    reseller_id: int
+    link: str
+    quantity: int
+    state: str
+    upstream_id: str | None
+    rate: int
+    charge: int
+    refunded: int
+    charges: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One reseller's money: what it was given, what it has, and (signed, balance after) between."""
+
+    funds: int
+    balance: int
+    entries: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is left after a run. ``accepted`` are (upstream id, link), as the panel logged."""
+
+    adds: Sequence[Add]
+    orders: Sequence[Kept]
+    accepted: Sequence[tuple[str, str]]
+    statements: Mapping[int, Statement]
+
+
+def violations(evidence: Evidence) -> list[str]:
+    """Everything that is wrong; empty after a run without a mistake."""
+    rules = (_told, _kept_once, _charged_once, _accepted_once, _states_are_true, _money_adds_up)
+    return [text for rule in rules for text in rule(evidence)]
+
+
+def _told(evidence: Evidence) -> Iterator[str]:
+    """What a client was told is so."""
+    by_link = {order.link: order for order in evidence.orders}
+    for add in evidence.adds:
+        order = by_link.get(add.link)
+        match add.outcome:
+            case Outcome.OK if order is None:
+                yield f"lost: order {add.order_id} was acknowledged and is not there ({add.link})"
+            case Outcome.OK if order is not None and order.id != add.order_id:
+                yield f"{add.link} was acknowledged as {add.order_id} and is order {order.id}"
+            case Outcome.FAIL if order is not None:
+                yield f"order {order.id} exists although it was refused: {add.said}"
+            case None:
+                yield f"{add.link} has no outcome"
+            case _:
+                pass
+
+
+def _kept_once(evidence: Evidence) -> Iterator[str]:
+    """Every order is one that a client asked for, once."""
+    asked = {add.link: add for add in evidence.adds}
+    for link, number in Counter(order.link for order in evidence.orders).items():
+        if number > 1:
+            yield f"doubled: {number} orders for the one add of {link}"
+    for order in evidence.orders:
+        add = asked.get(order.link)
+        if add is None:
+            yield f"order {order.id} was asked for by nobody: {order.link}"
+        elif (add.reseller_id, add.quantity) != (order.reseller_id, order.quantity):
+            yield f"order {order.id} is not what was asked for: {order}"
+
+
+def _charged_once(evidence: Evidence) -> Iterator[str]:
+    for order in evidence.orders:
+        price = -(-order.rate * order.quantity // 1000)
+        if order.charges != (price,) or order.charge != price:
+            yield f"order {order.id} costs {price} and was charged {order.charges}"
+
+
+def _accepted_once(evidence: Evidence) -> Iterator[str]:
+    """What the panel accepted is one order of ours, accepted once."""
+    ours = {order.link for order in evidence.orders}
+    for link, number in Counter(link for _, link in evidence.accepted).items():
+        if number > 1:
+            yield f"sent twice: the panel accepted {link} {number} times"
+        if link not in ours:
+            yield f"the panel accepted {link}, which is no order of ours"
+
+
+def _states_are_true(evidence: Evidence) -> Iterator[str]:
+    """An order's state agrees with what the panel logged; a doubt costs nobody anything."""
+    accepted = {link: upstream_id for upstream_id, link in evidence.accepted}
+    for order in evidence.orders:
+        upstream_id = accepted.get(order.link)
+        named = f"order {order.id} is {order.state}"
+        if order.state in _TAKEN and (upstream_id is None or upstream_id != order.upstream_id):
+            yield f"{named} as {order.upstream_id}, the panel has {upstream_id}"
+        elif order.state == "failed" and upstream_id is not None:
+            yield f"{named} and refunded, the panel has {upstream_id}"
+        elif order.state == "unknown" and order.refunded:
+            yield f"{named}, and {order.refunded} was given back"
+        elif order.state not in {*_TAKEN, "failed", "unknown"}:
+            yield f"{named} although everything has come to rest"
+
+
+def _money_adds_up(evidence: Evidence) -> Iterator[str]:
+    for reseller_id, statement in evidence.statements.items():
+        orders = [o for o in evidence.orders if o.reseller_id == reseller_id]
+        expected = statement.funds - sum(o.charge - o.refunded for o in orders)
+        if statement.balance != expected:
+            yield f"reseller {reseller_id} has {statement.balance} instead of {expected}"
+        walked = 0
+        for position, (signed, after) in enumerate(statement.entries, start=1):
+            walked += signed
+            if walked != after or walked < 0:
+                yield f"reseller {reseller_id} entry {position}: {after} instead of {walked}"
+                break
+        if walked != statement.balance:
+            yield f"reseller {reseller_id} has {statement.balance}, its entries make {walked}"

@@ -1,0 +1,185 @@
+"""The bugs, as data: which text becomes which, and the test that must fail."""
+
+from dataclasses import dataclass
+
+_KILLS = "tests/faults/test_kills.py"
+_AMOUNTS = "tests/money/test_amounts.py"
+_DISPATCH = "tests/orders/test_dispatch.py"
+_INTAKE = "tests/orders/test_intake.py"
+_LEASES = "tests/orders/test_leases.py"
+_LEDGER = "tests/money/test_ledger.py"
+_LIFECYCLE = "tests/orders/test_lifecycle.py"
+_READING = "tests/providers/test_reading.py"
+_TRACKING = "tests/orders/test_tracking.py"
+_TRANSPORT = "tests/providers/test_transport.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """One bug. ``before`` stands exactly once in ``file``; ``test`` is a pytest node id.
+
+    The failure must show ``shows``, so that a test which fails for another reason is no proof.
+    """
+
+    name: str
+    file: str
+    before: str
+    after: str
+    test: str
+    shows: str = ""
+
+
+BUGS = (
+    Bug(
+        name="the sweeper queues what was sent",
+        file="gateway/orders/dispatch.py",
+        before="""
+        changes = [move(order, OrderState.UNKNOWN, "lease_over") for order in expired]
+        await attempts.set_attempts_unknown(conn, [o.id for o in expired], "the sender is gone")
+""",
+        after="""
+        changes = [move(order, OrderState.QUEUED, "lease_over") for order in expired]
+        await conn.execute(
+            "update attempt set state = 'not_sent' where order_id = any($1) and state = 'intent'",
+            [o.id for o in expired],
+        )
+""",
+        test=_KILLS,
+        shows="sent twice",
+    ),
+    Bug(
+        name="a claim is not one transaction",
+        file="gateway/orders/dispatch.py",
+        before="""
+        async with self._pool.acquire() as conn, transaction(conn):
+            taken = await orders.claim_orders(
+""",
+        after="""
+        async with self._pool.acquire() as conn:
+            taken = await orders.claim_orders(
+""",
+        test=_KILLS,
+        shows="claimed in halves",
+    ),
+    Bug(
+        name="a timer refunds what may have been sent",
+        file="gateway/orders/dispatch.py",
+        before="""
+        changes = [move(order, OrderState.UNKNOWN, "lease_over") for order in expired]
+""",
+        after="""
+        changes = [
+            move(order, OrderState.FAILED, "lease_over", refund_target=order.charge)
+            for order in expired
+        ]
+""",
+        test=f"{_LEASES}::test_an_order_whose_sender_died_becomes_unknown_and_is_not_sent_again",
+    ),
+    Bug(
+        name="a charge ignores the floor",
+        file="gateway/money/ledger.py",
+        before="""
+        if balance.amount - amount < balance.floor:
+            return False
+""",
+        after="",
+        test=f"{_LEDGER}::test_a_charge_below_the_floor_is_refused_and_moves_nothing",
+    ),
+    Bug(
+        name="the database lets a purchase below the floor",
+        file="gateway/store/ledger.py",
+        before="and (c.amount >= b.floor or c.amount >= b.amount)",
+        after="and c.amount is not null",
+        test=f"{_LEDGER}::test_the_database_refuses_a_purchase_below_the_floor_whatever_was_computed",
+    ),
+    Bug(
+        name="a refund ignores earlier refunds",
+        file="schemas/money.py",
+        before="return max(0, min(target, charge) - refunded)",
+        after="return min(target, charge)",
+        test=f"{_AMOUNTS}::test_any_sequence_of_refund_targets_pays_up_to_the_highest_and_never_above_the_charge",
+    ),
+    Bug(
+        name="accepted orders are read as without an id",
+        file="providers/reading.py",
+        before="return text if _ORDER_ID.fullmatch(text) else UNSOUND",
+        after="return ABSENT",
+        test=f"{_READING}::test_order_ids_are_found",
+    ),
+    Bug(
+        name="redirects are followed",
+        file="providers/transport.py",
+        before="allow_redirects=False",
+        after="allow_redirects=True",
+        test=f"{_TRANSPORT}::test_a_redirect_is_returned_and_not_followed",
+    ),
+    Bug(
+        name="orders are sent by GET",
+        file="providers/transport.py",
+        before="async with session.post(",
+        after="async with session.get(",
+        test=f"{_TRANSPORT}::test_a_request_is_a_form_post_with_ordinary_headers",
+    ),
+    Bug(
+        name="whatever fails while sending counts as not sent",
+        file="providers/transport.py",
+        before="return isinstance(error, _BEFORE_SENDING) and not headers_sent",
+        after="return not isinstance(error, aiohttp.ClientPayloadError)",
+        test=f"{_TRANSPORT}::test_whatever_fails_after_sending_may_have_been_processed_and_is_not_repeated",
+    ),
+    Bug(
+        name="a lost answer is sent again",
+        file="gateway/orders/dispatch.py",
+        before='return move(order, OrderState.UNKNOWN, "answer_lost")',
+        after='return move(order, OrderState.QUEUED, "answer_lost")',
+        test=f"{_DISPATCH}::test_an_unknown_order_is_never_sent_again_nor_refunded",
+    ),
+    Bug(
+        name="a sender that was stopped after its claim sends late",
+        file="gateway/orders/dispatch.py",
+        before="if (began - claimed_at) * 1000 > LATE_MS:",
+        after="if began < claimed_at:",
+        test=f"{_LEASES}::test_a_sender_that_was_stopped_after_its_claim_does_not_send",
+    ),
+    Bug(
+        name="a refusal in unknown words gives the money back",
+        file="providers/verdicts.py",
+        before="""
+            raise Ambiguous(f"a refusal in unknown words: {failure.text}", exchange)
+""",
+        after="""
+            group = RefusalGroup.ORDER
+""",
+        test=f"{_DISPATCH}::test_every_way_of_answering_an_add_has_its_known_outcome",
+    ),
+    Bug(
+        name="an order ends although the status call failed",
+        file="gateway/orders/tracking.py",
+        before="""
+            log.warning("poll.failed", provider=provider.name, reason=str(error), orders=len(due))
+            return len(due)
+""",
+        after="""
+            heard = {order.upstream_id: UpstreamStatus("canceled") for order in due}
+""",
+        test=f"{_TRACKING}::test_a_panel_that_is_away_changes_nothing",
+    ),
+    Bug(
+        name="a correction changes what was told",
+        file="gateway/orders/lifecycle.py",
+        before="told = order.state in FINAL_STATES",
+        after="told = order.state in ()",
+        test=f"{_LIFECYCLE}::test_a_late_correction_pays_the_difference_and_leaves_what_was_told",
+    ),
+    Bug(
+        name="an old price is charged",
+        file="gateway/store/orders.py",
+        before="""version v where v.catalogue = $2)
+               select catalogue = $2 from version\"\"\",
+""",
+        after="""version v where $2::bigint > 0)
+               select true\"\"\",
+""",
+        test=f"{_INTAKE}::test_a_price_that_changed_meanwhile_is_charged_at_the_new_price",
+    ),
+)
