@@ -1,0 +1,179 @@
+"""Every command that prints data: what it does, and the names in its JSON."""
+
+import asyncio
+
+from gateway.resellers.keys import KeyRing, is_ours
+from gateway.store.connection import Pool
+from tests.cli.command import Command
+from tests.orders.line import faulty, open_line
+from tests.sandbox_process import SandboxProcess
+from tests.world import PEPPER, World
+
+
+async def test_resellers_are_created_credited_and_shown(command: Command, world: World) -> None:
+    made = await command.json("reseller", "create", "acme", "--email", "a@example.com")
+    assert {k: made[k] for k in ("id", "name", "balance", "currency")} == {
+        "id": 1,
+        "name": "acme",
+        "balance": "0.00",
+        "currency": "USD",
+    }
+    credited = await command.json("reseller", "credit", "acme", "12.345", "--note", "thanks")
+    assert credited["balance"] == "12.345"
+    shown, listed = await asyncio.gather(
+        command.json("reseller", "show", "acme"), command.json("reseller", "list")
+    )
+    assert shown == credited
+    assert listed == [credited]
+    await world.assert_sound()
+
+
+async def test_a_key_is_shown_once_opens_the_account_and_can_be_revoked(
+    command: Command, world: World, pool: Pool
+) -> None:
+    customer = await world.reseller()
+    issued = await command.json("key", "issue", customer.name)
+    assert set(issued) == {"key_id", "key"}
+    assert is_ours(issued["key"])
+    access = await KeyRing(pool, PEPPER.encode()).open(issued["key"])
+    assert access is not None
+    assert access.reseller_id == customer.id
+    listed = await command.json("key", "list", customer.name)
+    assert [key["key_id"] for key in listed] == [issued["key_id"] - 1, issued["key_id"]]
+    assert issued["key"] not in str(listed)
+    await command.json("key", "revoke", issued["key_id"])
+    assert await KeyRing(pool, PEPPER.encode()).open(issued["key"]) is None
+    [_, revoked] = await command.json("key", "list", customer.name)
+    assert revoked["revoked_at"]
+
+
+async def test_a_provider_is_added_asked_and_imported(
+    command: Command, sandbox: SandboxProcess
+) -> None:
+    account = ["--url", sandbox.url, "--key", sandbox.key]
+    made = await command.json("provider", "add", "box", *account, "--set", "in_flight=3")
+    assert (made["name"], made["kind"], made["options"]) == ("box", "panel_v2", {"in_flight": 3})
+    assert sandbox.key not in str(made)
+    listed, balance = await asyncio.gather(
+        command.json("provider", "list"), command.json("provider", "balance", "box")
+    )
+    assert listed == [made]
+    assert balance == {"name": "box", "balance": "1000000.00", "currency": "USD"}
+    some = await command.json("service", "import", "box", "--markup", "50%", "--ids", "101,105")
+    assert [(s["upstream_service"], s["rate"]) for s in some] == [("101", "1.26"), ("105", "1.65")]
+    every = await command.json("service", "import", "box")
+    assert len(every) > 30
+    assert {s["service"]: s for s in every} | {s["service"]: s for s in some} == {
+        s["service"]: s for s in every
+    }
+    synced = await command.json("provider", "sync", "box")
+    assert (synced["changed"], synced["switched_off"]) == ([], [])
+
+
+async def test_services_are_listed_shown_and_changed(command: Command, world: World) -> None:
+    provider = await world.provider("http://127.0.0.1:9/api/v2")
+    number = await world.service(provider, rate="0.90")
+    [listed] = await command.json("service", "list")
+    assert {k: listed[k] for k in list(listed)[:10]} == {
+        "service": number,
+        "name": "Default 1",
+        "type": "Default",
+        "category": "Tests",
+        "rate": "0.90",
+        "min": "50",
+        "max": "10000",
+        "provider": "upstream",
+        "upstream_service": "1",
+        "enabled": True,
+    }
+    changes = ["--rate", "1.23456", "--name", "New", "--min", "5", "--max", "6", "--disable"]
+    changed = await command.json("service", "set", number, *changes)
+    assert (changed["rate"], changed["name"], changed["min"]) == ("1.23456", "New", "5")
+    assert (changed["max"], changed["enabled"]) == ("6", False)
+    assert await command.json("service", "show", number) == changed
+    on = await command.json("service", "set", number, "--enable")
+    assert (on["enabled"], on["disabled_reason"]) == (True, None)
+
+
+async def test_orders_are_shown_with_what_became_of_them(
+    command: Command, world: World, sandbox: SandboxProcess
+) -> None:
+    async with open_line(world, sandbox) as line:
+        placed, unknown = await line.place(faulty(name="fine"), faulty("reset-after"))
+        await line.send()
+        await line.panel.control("advance", {"work": 1})
+        await line.poll()
+        shown, listed, lost = await asyncio.gather(
+            command.json("order", "show", placed),
+            command.json("order", "list"),
+            command.json("order", "list", "--state", "unknown"),
+        )
+        row = await line.row(placed)
+    assert shown == {
+        "order": placed,
+        "status": "Completed",
+        "charge": "1.05",
+        "start_count": str(row["start_count"]),
+        "remains": "0",
+        "currency": "USD",
+        "state": "completed",
+        "provider": "sandbox",
+        "upstream_id": row["upstream_id"],
+        "attempts": 1,
+        "link": faulty(name="fine"),
+        "quantity": 1000,
+        "service": row["service_id"],
+        "reseller": "acme",
+        "external_id": None,
+    }
+    assert [order["order"] for order in listed] == [unknown, placed]
+    assert listed[1] == shown
+    assert [(order["order"], order["status"]) for order in lost] == [(unknown, "Pending")]
+    for_people = await command.run("order", "show", unknown)
+    assert for_people.code == 0
+    assert "queued > sending > unknown" in for_people.out
+    assert sandbox.key not in for_people.out
+
+
+async def test_an_audit_of_a_sound_database_is_ok(command: Command, world: World) -> None:
+    await world.reseller()
+    found = await command.json("audit")
+    assert (found["ok"], found["broken"]) == (True, [])
+
+
+async def test_an_audit_that_finds_something_says_what_and_fails(
+    command: Command, world: World, pool: Pool
+) -> None:
+    customer = await world.reseller()
+    async with pool.acquire() as conn:
+        await conn.execute("update balance set amount = amount + 1")
+    done = await command.run("audit", "--json")
+    assert done.code == 1
+    assert '"ok": false' in done.out
+    assert f"reseller {customer.id}" in done.out
+    for_people = await command.run("audit")
+    assert for_people.code == 1
+    assert "balance_is_history" in for_people.out
+
+
+async def test_migrating_a_migrated_database_applies_nothing(command: Command) -> None:
+    assert await command.json("migrate") == []
+
+
+async def test_an_empty_database_is_refused_until_it_is_migrated(
+    command: Command, pool: Pool
+) -> None:
+    async with pool.acquire() as conn:
+        await conn.execute("drop schema public cascade; create schema public")
+    refused = await command.run("reseller", "list")
+    assert "smm-gateway migrate" in refused.complaint
+    assert (await command.json("migrate"))[0] == "0001_core.sql"
+    assert await command.json("reseller", "list") == []
+
+
+async def test_tables_for_people_show_the_same(command: Command, world: World) -> None:
+    await world.reseller("acme")
+    done = await command.run("reseller", "list")
+    assert done.code == 0
+    assert "acme" in done.out
+    assert "100.00" in done.out

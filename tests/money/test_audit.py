@@ -1,0 +1,69 @@
+"""The audit: silent about a sound database, and naming every fault that is planted in one."""
+
+import pytest
+
+from gateway.money.audit import audit
+from gateway.store.audit import INVARIANTS, WARNINGS
+from gateway.store.connection import Pool
+from tests.money.faults import FAULTS, ORDERS, WAITS, PlantedFault, sound_world, tamper
+from tests.world import World
+
+
+@pytest.fixture
+async def sound_pool(pool: Pool, world: World) -> Pool:
+    """A database with orders in many states, all in order."""
+    first, second = await world.reseller("first"), await world.reseller("second")
+    async with pool.acquire() as conn:
+        await sound_world(conn, first, second)
+    return pool
+
+
+async def test_an_empty_database_is_sound(pool: Pool) -> None:
+    found = await audit(pool)
+    assert found.ok
+    assert found.warnings == ()
+
+
+async def test_a_sound_world_gives_no_finding(sound_pool: Pool) -> None:
+    found = await audit(sound_pool)
+    assert [(f.check, f.row) for f in found.broken] == []
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.check)
+async def test_a_planted_fault_is_found_by_its_check(sound_pool: Pool, fault: PlantedFault) -> None:
+    async with sound_pool.acquire() as conn:
+        await tamper(conn, fault.sql)
+    found = await audit(sound_pool)
+    assert not found.ok
+    assert {f.check for f in found.broken} == fault.found_by
+
+
+def test_every_check_has_a_planted_fault() -> None:
+    checks = {check.name for check in INVARIANTS} | {"legal_moves"}
+    assert {fault.check for fault in FAULTS} == checks
+
+
+async def test_a_finding_names_the_row_that_is_broken(sound_pool: Pool) -> None:
+    number = ORDERS["placed"]
+    async with sound_pool.acquire() as conn:
+        await tamper(conn, f"update orders set upstream_id = 'other' where id = {number}")
+    [finding] = (await audit(sound_pool)).broken
+    assert finding.row == f"order {number}"
+    assert finding.meaning
+
+
+@pytest.mark.parametrize(("state", "fine", "long"), WAITS)
+async def test_what_waits_too_long_is_a_warning_and_breaks_nothing(
+    sound_pool: Pool, state: str, fine: str, long: str
+) -> None:
+    waited = "update orders set updated_at = now() - interval '{}' where id = {}"
+    async with sound_pool.acquire() as conn:
+        await conn.execute(waited.format(fine, ORDERS[state]))
+        assert (await audit(sound_pool)).warnings == ()
+        await conn.execute(waited.format(long, ORDERS[state]))
+    found = await audit(sound_pool)
+    assert found.ok
+    [warning] = found.warnings
+    assert warning.check == WARNINGS[0].name
+    assert f"order {ORDERS[state]} is {state}" in warning.row

@@ -1,0 +1,142 @@
+"""API keys: their form, how they are looked up, and how fast a revoked one is refused."""
+
+import asyncio
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.resellers import accounts
+from gateway.resellers.keys import CACHE_SECONDS, KeyRing, is_ours, mac_of, new_key
+from gateway.store import resellers as store
+from gateway.store.connection import Pool
+from tests.world import PEPPER, World
+
+_PEPPER = PEPPER.encode()
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_key_has_the_promised_form() -> None:
+    keys = {new_key() for _ in range(200)}
+    assert len(keys) == 200
+    for key in keys:
+        assert re.fullmatch(r"smm_[0-9A-Za-z]{32,}", key)
+        assert is_ours(key)
+
+
+@given(st.integers(0, 49), st.sampled_from("0aZ"))
+def test_a_mistyped_key_is_told_by_its_checksum(position: int, character: str) -> None:
+    key = new_key()
+    mistyped = key[:position] + character + key[position + 1 :]
+    assert is_ours(mistyped) == (mistyped == key)
+
+
+@given(st.text())
+def test_any_text_can_be_judged_and_looked_up(text: str) -> None:
+    assert not is_ours(text)
+    assert len(mac_of(_PEPPER, text)) == 32
+
+
+def test_the_mac_depends_on_key_and_pepper() -> None:
+    assert mac_of(_PEPPER, "a") == mac_of(_PEPPER, "a")
+    assert mac_of(_PEPPER, "a") != mac_of(_PEPPER, "b")
+    assert mac_of(_PEPPER, "a") != mac_of(b"another pepper", "a")
+
+
+async def test_a_key_opens_its_reseller_s_account(world: World, pool: Pool) -> None:
+    first, second = await world.reseller("first"), await world.reseller("second")
+    ring = KeyRing(pool, _PEPPER)
+    opened = await asyncio.gather(*(ring.open(c.key) for c in (first, second)))
+    assert [access and access.reseller_id for access in opened] == [first.id, second.id]
+    assert [access and access.currency for access in opened] == ["USD", "USD"]
+
+
+@pytest.mark.parametrize(
+    "text", ["0123456789abcdef0123456789abcdef", "пароль", "k", "a b'c\"; --", "\ud800", "x" * 256]
+)
+async def test_a_key_of_an_older_panel_is_found_whatever_its_text(
+    world: World, pool: Pool, text: str
+) -> None:
+    customer = await world.reseller()
+    async with pool.acquire() as conn:
+        await store.insert_key(conn, customer.id, mac_of(_PEPPER, text), "old")
+    access = await KeyRing(pool, _PEPPER).open(text)
+    assert access is not None
+    assert access.reseller_id == customer.id
+
+
+async def test_what_is_no_key_opens_nothing(world: World, pool: Pool) -> None:
+    customer = await world.reseller()
+    ring = KeyRing(pool, _PEPPER)
+    key = customer.key
+    for text in ["", key[:-1], key + "x", key.upper(), " " + key, "x" * 257, new_key(), "\0"]:
+        assert await ring.open(text) is None
+    assert await KeyRing(pool, b"another pepper").open(key) is None
+
+
+async def test_the_database_holds_no_key(world: World, pool: Pool) -> None:
+    customer = await world.reseller()
+    async with pool.acquire() as conn:
+        kept = [str(dict(row)) for row in await conn.fetch("select * from api_key")]
+    assert len(kept) == 1
+    assert customer.key not in kept[0]
+    assert customer.key[8:] not in kept[0]
+
+
+async def test_a_revoked_key_is_refused_within_the_cache_time(world: World, pool: Pool) -> None:
+    customer = await world.reseller()
+    clock = Clock()
+    ring = KeyRing(pool, _PEPPER, clock)
+    assert await ring.open(customer.key)
+    async with pool.acquire() as conn:
+        [key] = await accounts.reseller_keys(conn, customer.name)
+        await accounts.revoke_key(conn, key.id)
+    assert await KeyRing(pool, _PEPPER, clock).open(customer.key) is None
+    clock.now = CACHE_SECONDS
+    assert await ring.open(customer.key) is None
+    assert CACHE_SECONDS <= 5
+
+
+async def test_a_suspension_is_seen_within_the_cache_time(world: World, pool: Pool) -> None:
+    customer = await world.reseller()
+    clock = Clock()
+    ring = KeyRing(pool, _PEPPER, clock)
+    await ring.open(customer.key)
+    async with pool.acquire() as conn:
+        await conn.execute("update reseller set suspended = true")
+    clock.now = CACHE_SECONDS
+    access = await ring.open(customer.key)
+    assert access is not None
+    assert access.suspended
+
+
+async def test_an_unknown_key_is_never_remembered(world: World, pool: Pool) -> None:
+    customer = await world.reseller()
+    ring = KeyRing(pool, _PEPPER, Clock())
+    key = new_key()
+    assert await ring.open(key) is None
+    async with pool.acquire() as conn:
+        await store.insert_key(conn, customer.id, mac_of(_PEPPER, key), key[:8])
+    assert await ring.open(key) is not None
+
+
+async def test_revoking_twice_keeps_the_first_time(world: World, pool: Pool) -> None:
+    customer = await world.reseller()
+    async with pool.acquire() as conn:
+        [key] = await accounts.reseller_keys(conn, customer.name)
+        await accounts.revoke_key(conn, key.id)
+        [once] = await accounts.reseller_keys(conn, customer.name)
+        await accounts.revoke_key(conn, key.id)
+        [twice] = await accounts.reseller_keys(conn, customer.name)
+    assert once.revoked_at is not None
+    assert once == twice

@@ -1,0 +1,162 @@
+"""Transactions: what is taken for committed is, and a COMMIT is never cancelled."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from gateway.store.connection import Connection, Pool, RolledBack, columns, transaction
+from tests.conftest import eventually
+
+
+@pytest.fixture
+async def counted(pool: Pool) -> Pool:
+    """A pool with a table to write into; committing a row with a 9 takes until a lock is free."""
+    async with pool.acquire() as conn:
+        await conn.execute("create table note (number int unique)")
+        await conn.execute(
+            """create function wait_for_lock() returns trigger language plpgsql as $$
+               begin
+                   if new.number = 9 then perform pg_advisory_xact_lock(9); end if;
+                   return null;
+               end $$"""
+        )
+        await conn.execute(
+            """create constraint trigger slow after insert on note
+               deferrable initially deferred for each row execute function wait_for_lock()"""
+        )
+    return pool
+
+
+async def _numbers(pool: Pool) -> list[int]:
+    async with pool.acquire() as conn:
+        return [row[0] for row in await conn.fetch("select number from note order by 1")]
+
+
+async def _write(conn: Connection, number: int) -> None:
+    await conn.execute("insert into note values ($1)", number)
+
+
+async def test_a_block_that_ends_is_committed(counted: Pool) -> None:
+    async with counted.acquire() as conn, transaction(conn):
+        await _write(conn, 1)
+    assert await _numbers(counted) == [1]
+
+
+async def test_a_block_that_raises_is_rolled_back(counted: Pool) -> None:
+    async def fail(conn: Connection) -> None:
+        async with transaction(conn):
+            await _write(conn, 1)
+            raise LookupError
+
+    async with counted.acquire() as conn:
+        with pytest.raises(LookupError):
+            await fail(conn)
+        assert not conn.is_in_transaction()
+    assert await _numbers(counted) == []
+
+
+async def test_a_swallowed_error_is_not_taken_for_a_commit(counted: Pool) -> None:
+    async def swallow(conn: Connection) -> None:
+        async with transaction(conn):
+            await _write(conn, 1)
+            with pytest.raises(asyncpg.UniqueViolationError):
+                await _write(conn, 1)
+
+    async with counted.acquire() as conn:
+        with pytest.raises(RolledBack):
+            await swallow(conn)
+    assert await _numbers(counted) == []
+
+
+async def _commit_of_nine(pool: Pool) -> bool:
+    async with pool.acquire() as conn:
+        return bool(
+            await conn.fetchval(
+                "select count(*) from pg_stat_activity where query = 'commit'"
+                " and wait_event_type = 'Lock' and datname = current_database()"
+            )
+        )
+
+
+@pytest.mark.parametrize("cancellations", [1, 3])
+async def test_a_cancelled_caller_does_not_cancel_its_commit(
+    counted: Pool, cancellations: int
+) -> None:
+    async def write() -> None:
+        async with counted.acquire() as conn, transaction(conn):
+            await _write(conn, 9)
+
+    async with counted.acquire() as holder:
+        await holder.execute("begin")
+        await holder.execute("select pg_advisory_xact_lock(9)")
+        writer = asyncio.create_task(write())
+        await eventually(lambda: _commit_of_nine(counted))
+        for _ in range(cancellations):
+            writer.cancel()
+            await asyncio.wait([writer], timeout=0.05)
+        assert not writer.done()
+        await holder.execute("commit")
+    with pytest.raises(asyncio.CancelledError):
+        await writer
+    assert await _numbers(counted) == [9]
+
+
+async def test_a_block_cancelled_in_its_middle_leaves_a_clean_connection(counted: Pool) -> None:
+    async with counted.acquire() as holder:
+        await holder.execute("begin")
+        await holder.execute("select pg_advisory_xact_lock(5)")
+
+        async def wait() -> None:
+            async with counted.acquire() as conn, transaction(conn):
+                await _write(conn, 1)
+                await conn.execute("select pg_advisory_xact_lock(5)")
+
+        waiter = asyncio.create_task(wait())
+
+        async def waiting() -> bool:
+            async with counted.acquire() as conn:
+                return bool(
+                    await conn.fetchval(
+                        "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+                    )
+                )
+
+        await eventually(waiting)
+        waiter.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+        await holder.execute("commit")
+    assert await _numbers(counted) == []
+    async with counted.acquire() as conn:
+        idle = await conn.fetchval(
+            "select count(*) from pg_stat_activity where state like 'idle in transaction%'"
+            " and datname = current_database()"
+        )
+    assert idle == 0
+
+
+async def test_a_connection_that_broke_is_never_a_commit(counted: Pool) -> None:
+    async def write() -> None:
+        async with counted.acquire() as conn, transaction(conn):
+            await _write(conn, 1)
+            pid = await conn.fetchval("select pg_backend_pid()")
+            async with counted.acquire() as other:
+                await other.execute("select pg_terminate_backend($1)", pid)
+            while not conn.is_closed():
+                await asyncio.sleep(0.005)
+
+    with pytest.raises((RolledBack, asyncpg.PostgresError, asyncpg.InterfaceError)):
+        await write()
+    assert await _numbers(counted) == []
+
+
+async def test_the_server_ends_a_wait_for_a_lock(pool: Pool) -> None:
+    async with pool.acquire() as conn:
+        assert await conn.fetchval("show lock_timeout") == "3s"
+        assert await conn.fetchval("show idle_in_transaction_session_timeout") == "15s"
+
+
+def test_rows_become_one_array_per_column() -> None:
+    assert columns([1 + 2j, 3 + 4j], "real", "imag") == [[1.0, 3.0], [2.0, 4.0]]
+    assert columns([], "real", "imag") == [[], []]

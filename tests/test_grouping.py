@@ -1,0 +1,109 @@
+"""Groups: what arrives while one is in flight becomes the next, and each caller gets its own."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from gateway.grouping import GroupFailed, Groups, Overloaded
+
+
+class Work:
+    """Doubles numbers; keeps the groups that it got, and waits where a test holds it."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.running = 0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, items: Sequence[int]) -> list[int | Exception]:
+        self.groups.append(list(items))
+        self.running += 1
+        assert self.running == 1, "two groups at once"
+        await self.gate.wait()
+        self.running -= 1
+        if 0 in items:
+            raise ZeroDivisionError
+        return [LookupError(str(item)) if item < 0 else item * 2 for item in items]
+
+
+async def test_what_arrives_together_is_one_group() -> None:
+    work = Work()
+    groups: Groups[int, int] = Groups(work, largest=100)
+    answers = await asyncio.gather(*(groups.submit(n) for n in range(1, 51)))
+    assert answers == [n * 2 for n in range(1, 51)]
+    assert work.groups == [list(range(1, 51))]
+
+
+async def test_what_arrives_meanwhile_is_the_next_group() -> None:
+    work = Work()
+    work.gate.clear()
+    groups: Groups[int, int] = Groups(work, largest=100)
+    first = groups.submit(1)
+    await asyncio.sleep(0)
+    rest = [groups.submit(n) for n in (2, 3, 4)]
+    work.gate.set()
+    assert await asyncio.gather(first, *rest) == [2, 4, 6, 8]
+    assert work.groups == [[1], [2, 3, 4]]
+
+
+async def test_a_group_is_never_larger_than_allowed_and_keeps_the_order() -> None:
+    work = Work()
+    groups: Groups[int, int] = Groups(work, largest=3)
+    await asyncio.gather(*(groups.submit(n) for n in range(1, 9)))
+    assert work.groups == [[1, 2, 3], [4, 5, 6], [7, 8]]
+
+
+async def test_an_item_that_fails_fails_alone() -> None:
+    groups: Groups[int, int] = Groups(Work(), largest=10)
+    answers = await asyncio.gather(*map(groups.submit, (1, -5, 2)), return_exceptions=True)
+    assert answers[::2] == [2, 4]
+    assert isinstance(answers[1], LookupError)
+
+
+async def test_work_that_fails_is_told_to_the_whole_group_and_the_next_one_works() -> None:
+    groups: Groups[int, int] = Groups(Work(), largest=2)
+    answers = await asyncio.gather(*map(groups.submit, (1, 0, 3)), return_exceptions=True)
+    assert [type(answer) for answer in answers[:2]] == [GroupFailed, GroupFailed]
+    assert answers[2] == 6
+
+
+async def test_a_caller_that_goes_away_leaves_its_item_in_the_group() -> None:
+    work = Work()
+    work.gate.clear()
+    groups: Groups[int, int] = Groups(work, largest=10)
+
+    async def call(number: int) -> int:
+        return await groups.submit(number)
+
+    leaver, stayer = asyncio.create_task(call(1)), asyncio.create_task(call(2))
+    while not work.groups:
+        await asyncio.sleep(0)
+    leaver.cancel()
+    await asyncio.wait([leaver])
+    work.gate.set()
+    assert await stayer == 4
+    assert work.groups == [[1, 2]]
+
+
+async def test_too_much_waiting_is_refused_and_not_taken() -> None:
+    work = Work()
+    work.gate.clear()
+    groups: Groups[int, int] = Groups(work, largest=1, waiting=2)
+    taken = [groups.submit(1), groups.submit(2)]
+    with pytest.raises(Overloaded):
+        groups.submit(3)
+    work.gate.set()
+    assert await asyncio.gather(*taken) == [2, 4]
+    assert await groups.submit(4) == 8
+    assert work.groups == [[1], [2], [4]]
+
+
+async def test_finishing_waits_for_everything_that_was_submitted() -> None:
+    work = Work()
+    groups: Groups[int, int] = Groups(work, largest=1)
+    futures = [groups.submit(n) for n in (1, 2, 3)]
+    await groups.finish()
+    assert [future.result() for future in futures] == [2, 4, 6]
+    await groups.finish()
