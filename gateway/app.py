@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
@@ -37,24 +38,29 @@ log = structlog.get_logger()
 _CATALOGUE_SECONDS = 1.0
 _SWEEP_SECONDS = 1.0
 _GAUGE_SECONDS = 10.0
-_RANGES_SECONDS = 3600.0
+_RANGES_SECONDS = 60.0
 _KEEP_ALIVE_SECONDS = 75.0
 
 
 async def connect(settings: Settings, url: str) -> Pool:
-    """The pool of a database that can be reached and is migrated.
+    """The pool of a database that answers; whether it is migrated is not looked at.
 
     Raises:
-        UserError: when it cannot be reached, or lacks migrations.
+        UserError: when its URL cannot be read, or the database cannot be reached.
     """
     try:
-        pool = await open_pool(url, size=settings.database.pool_size)
+        return await open_pool(url, size=settings.database.pool_size)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise UserError(
             f"the database cannot be reached ({type(error).__name__}: {error}): "
             "check database.url, or start the embedded engines with `smm-gateway serve`"
         ) from None
-    return pool
+    except (ValueError, OverflowError):
+        # The reason may quote a password that was taken for a port.
+        raise UserError(
+            "database.url cannot be read: write postgresql://user:password@host:port/name, with "
+            "special characters of the password as %XX"
+        ) from None
 
 
 async def migrate_database(settings: Settings, url: str) -> list[str]:
@@ -148,7 +154,7 @@ class Gateway:
             self._settings.tracking,
             time.monotonic,
         )
-        self._wakeups = Wakeups(self._redis_url, self._lanes.wake)
+        self._wakeups = self._open_wakeups()
         self._wakeups.start()
         stack.push_async_callback(self._wakeups.stop)
         self._lanes.roster.start()
@@ -165,9 +171,15 @@ class Gateway:
         stack.push_async_callback(self._intake.finish)
         await self._listen(stack)
 
-    def _orders_waiting(self) -> None:
-        self._lanes.wake()
-        self._wakeups.send()
+    def _open_wakeups(self) -> Wakeups:
+        try:
+            return Wakeups(self._redis_url, self._lanes.wake)
+        except ValueError:
+            raise UserError("redis.url cannot be read: write redis://host:port/0") from None
+
+    def _orders_waiting(self, provider_ids: Iterable[int]) -> None:
+        self._lanes.wake(provider_ids)
+        self._wakeups.send(provider_ids)
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         REGISTRY.register(self._counts)

@@ -4,7 +4,8 @@ Losing the server costs a second of delay and nothing else.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 from redis.asyncio import Redis
@@ -19,12 +20,16 @@ _GAP_SECONDS = 0.02
 
 
 class Wakeups:
-    """Tells the other processes that orders are waiting, and ``wake``s this one when they do."""
+    """Tells the other processes whose orders are waiting, and ``wake``s this one when they do.
 
-    def __init__(self, url: str, wake: Callable[[], None]) -> None:
+    A hint names the ids of provider accounts.
+    """
+
+    def __init__(self, url: str, wake: Callable[[Iterable[int]], None]) -> None:
         self._redis: Redis = Redis.from_url(url, socket_connect_timeout=2)
         self._wake = wake
-        self._due = asyncio.Event()
+        self._due: set[int] = set()
+        self._any_due = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -34,9 +39,10 @@ class Wakeups:
             asyncio.create_task(self._persist(self._send)),
         ]
 
-    def send(self) -> None:
+    def send(self, provider_ids: Iterable[int]) -> None:
         """Hint without waiting; several hints that wait together are one."""
-        self._due.set()
+        self._due.update(provider_ids)
+        self._any_due.set()
 
     async def stop(self) -> None:
         """Stop, and close the connections."""
@@ -58,9 +64,10 @@ class Wakeups:
 
     async def _send(self) -> None:
         while True:
-            await self._due.wait()
-            self._due.clear()
-            await self._redis.publish(_CHANNEL, b"")
+            await self._any_due.wait()
+            self._any_due.clear()
+            hint, self._due = json.dumps(sorted(self._due)), set()
+            await self._redis.publish(_CHANNEL, hint)
             await asyncio.sleep(_GAP_SECONDS)
 
     async def _listen(self) -> None:
@@ -68,4 +75,4 @@ class Wakeups:
             await pubsub.subscribe(_CHANNEL)
             async for message in pubsub.listen():
                 if message["type"] == "message":
-                    self._wake()
+                    self._wake(json.loads(message["data"]))

@@ -210,3 +210,20 @@ def is_unknown_action(text: str) -> bool:
 def is_incorrect_request(text: str) -> bool:
     """Whether the panel did not understand the request, so that it says nothing of the order."""
     return normalised(text) in _REQUEST_TEXTS
+
+
+#: What panels say of an order that they do not have, or do not have yet.
+_NO_SUCH_ORDER = frozenset(
+    {
+        "incorrect order id",
+        "incorrect order",
+        "invalid order id",
+        "order not found",
+        "no such order",
+    }
+)
+
+
+def means_no_such_order(text: str) -> bool:
+    """Whether an error about one order says that the panel does not have it."""
+    return normalised(text) in _NO_SUCH_ORDER

@@ -104,9 +104,10 @@ class Transport:
         self._fresh: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        self._kept = await self._open_session(aiohttp.TCPConnector())
+        # No limit over all upstreams together: one that hangs would keep the others waiting.
+        self._kept = await self._open_session(aiohttp.TCPConnector(limit=0))
         # A connection that an upstream is about to close would turn an order into a doubt.
-        self._fresh = await self._open_session(aiohttp.TCPConnector(force_close=True))
+        self._fresh = await self._open_session(aiohttp.TCPConnector(limit=0, force_close=True))
         return self
 
     async def __aexit__(

@@ -117,8 +117,9 @@ class SettingsModel(BaseModel):
 
 
 class Budget(_Section):
-    """What we spend at one provider account: calls a minute, and orders sent at the same time.
+    """What each gateway process spends at one provider account.
 
+    Calls a minute, and orders sent at the same time.
     The defaults suit panels that publish no limits.
     """
 

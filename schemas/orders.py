@@ -81,10 +81,6 @@ class AttemptState(StrEnum):
     NOT_SENT = "not_sent"  # provably never reached the upstream
 
 
-#: An order has at most one attempt in these states; the database enforces it.
-LIVE_ATTEMPTS = frozenset({AttemptState.INTENT, AttemptState.PLACED, AttemptState.UNKNOWN})
-
-
 class WireStatus(StrEnum):
     """The six words of the panel API, in the reference's spelling."""
 
@@ -150,6 +146,7 @@ class Order:
     request_id: str
     created_at: datetime
     updated_at: datetime
+    missing_since: datetime | None  # the upstream says since then that it does not have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +154,8 @@ class OrderChange:
     """What a decision makes of an order; written as a whole, together with its event and refund.
 
     ``cause`` names the move in the order's history; it is None when the state stays. ``next_in``
-    is when the order needs to be looked at again, in milliseconds.
+    is when the order needs to be looked at again, in milliseconds; None is never. ``missing``
+    says that the upstream just denied having the order.
     """
 
     order: Order
@@ -170,7 +168,8 @@ class OrderChange:
     wire_status: WireStatus
     wire_charge: Micros
     wire_remains: int
-    next_in: int
+    next_in: int | None
+    missing: bool = False
 
     @property
     def moved(self) -> bool:

@@ -97,6 +97,9 @@ def followed(service: Service, row: UpstreamService | None) -> tuple[int, str | 
     """The cost after a sync, and why the service must be switched off, if it must."""
     if row is None:
         return service.cost, "the upstream no longer offers it"
+    if row.type != service.type:
+        # What a price and the limits are for depends on the type: this is another service.
+        return service.cost, f"the upstream changed its type from {service.type} to {row.type}"
     try:
         cost = micros_from(row.rate)
     except BadAmount:

@@ -21,10 +21,11 @@ from gateway.embedded.files import write_private
 from gateway.embedded.place import Place
 from gateway.errors import UserError
 from gateway.resellers import accounts
-from gateway.store import providers, resellers
+from gateway.store import ledger, providers, resellers, services
 from gateway.store.connection import Connection, Pool
 from providers.transport import Transport
 from schemas.money import UNIT
+from schemas.providers import ProviderRecord
 
 _SANDBOX = "sandbox"
 _RESELLER = "demo"
@@ -37,6 +38,19 @@ _SANDBOX_PATIENCE_SECONDS = 20.0
 _DEMO_TRACKING = {"first_ms": 1_000, "idle_ms": 250}
 
 
+def forget_ready_file(file: Path | None) -> None:
+    """Take away what an earlier demo left, so that nobody takes it for the coming one's.
+
+    Raises:
+        UserError: when it cannot be taken away.
+    """
+    try:
+        if file is not None:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"--ready-file {file} cannot be replaced: {error.strerror}") from None
+
+
 async def run(settings: Settings, data_dir: Path, ready_file: Path | None) -> int:
     """Set up what is missing, start everything, say what to try, and stay until cancelled."""
     own = EmbeddedEngines(data_dir)
@@ -47,7 +61,7 @@ async def run(settings: Settings, data_dir: Path, ready_file: Path | None) -> in
         await migrate_database(settings, addresses.database_url)
         pool = await connect(settings, addresses.database_url)
         try:
-            key = await _prepare(settings, data_dir, pool, panel, panel_key)
+            key = await prepare(settings, data_dir, pool, panel, panel_key)
         finally:
             await pool.close()
         async with Gateway(settings, addresses.database_url, addresses.redis_url) as gateway:
@@ -124,15 +138,20 @@ async def _first_failure(own: EmbeddedEngines, child: Child) -> str:
             task.cancel()
 
 
-async def _prepare(
+async def prepare(
     settings: Settings, data_dir: Path, pool: Pool, panel: str, panel_key: str
 ) -> str:
-    """Provider, services, reseller and key: each made at the first start only."""
+    """Reseller, funds, provider, services and key: each made where its own result is missing.
+
+    A first start may end between any two of them, and the next one goes on from there.
+    """
     async with pool.acquire() as conn:
-        if await resellers.get_reseller(conn, _RESELLER) is None:
-            await accounts.create_reseller(
+        reseller = await resellers.get_reseller(conn, _RESELLER)
+        if reseller is None:
+            reseller = await accounts.create_reseller(
                 conn, _RESELLER, "demo@example.com", settings.currency, settings.currency
             )
+        if await ledger.count_entries(conn, reseller.id) == 0:
             await accounts.credit(conn, _RESELLER, _FUNDS, note="to try things with")
         await _connect_sandbox(settings, conn, pool, panel, panel_key)
         file = data_dir / _KEY_FILE
@@ -145,13 +164,22 @@ async def _prepare(
 async def _connect_sandbox(
     settings: Settings, conn: Connection, pool: Pool, panel: str, panel_key: str
 ) -> None:
-    known = await providers.get_provider(conn, _SANDBOX)
-    if known is not None:
-        # Its port is another one at each start.
-        await providers.set_provider_address(conn, known.id, panel, panel_key)
-        return
     async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
-        record = await upstreams.add_provider(
+        record = await _account(settings, conn, transport, panel, panel_key)
+        if any(s.provider_id == record.id for s in await services.list_services(conn)):
+            return
+        adapter, _ = upstreams.adapt(record, transport)
+        catalogue = await adapter.services()
+    _tell(f"Importing {len(catalogue.services)} services at a markup of {_MARKUP} %")
+    await importing.import_services(pool, record, catalogue, markup_percent=_MARKUP, only=None)
+
+
+async def _account(
+    settings: Settings, conn: Connection, transport: Transport, panel: str, panel_key: str
+) -> ProviderRecord:
+    known = await providers.get_provider(conn, _SANDBOX)
+    if known is None:
+        return await upstreams.add_provider(
             conn,
             transport,
             name=_SANDBOX,
@@ -161,10 +189,9 @@ async def _connect_sandbox(
             options=dict(_BUDGET),
             currency=settings.currency,
         )
-        adapter, _ = upstreams.adapt(record, transport)
-        catalogue = await adapter.services()
-    _tell(f"Importing {len(catalogue.services)} services at a markup of {_MARKUP} %")
-    await importing.import_services(pool, record, catalogue, markup_percent=_MARKUP, only=None)
+    # Its port is another one at each start.
+    await providers.set_provider_address(conn, known.id, panel, panel_key)
+    return await upstreams.find_provider(conn, _SANDBOX)
 
 
 def _what_to_try(gateway: Gateway, key: str, panel: str, data_dir: Path) -> str:

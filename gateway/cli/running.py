@@ -71,6 +71,7 @@ def run_until_stopped(work: Coroutine[Any, Any, int]) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    demo.forget_ready_file(arguments.ready_file)
     settings = _settings(arguments)
     return run_until_stopped(demo.run(settings, data_dir_of(settings), arguments.ready_file))
 
@@ -82,7 +83,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     async def serve() -> int:
         async with engines(settings) as (addresses, failed):
             if settings.database.url is None:
-                # Nothing else can reach these engines before they serve.
+                # Nobody else looks after these engines' database. Commands on the same data
+                # directory reach it already, and say so while it lacks migrations.
                 await migrate_database(settings, addresses.database_url)
             gateway = Gateway(settings, addresses.database_url, addresses.redis_url)
             async with gateway:

@@ -7,6 +7,8 @@ in between.
 
 from collections.abc import Iterable, Sequence
 
+import asyncpg
+
 from gateway.store import ledger as store
 from gateway.store.connection import Connection
 from schemas.ledger import Balance, Entry
@@ -15,6 +17,10 @@ from schemas.money import Micros
 
 class LedgerConflict(Exception):
     """Balances were not what their lock had shown: a defect, the transaction must not commit."""
+
+
+class BalanceLocked(Exception):
+    """A balance is held by another transaction for longer than a lock is waited for."""
 
 
 class Book:
@@ -26,9 +32,27 @@ class Book:
         self._entries: list[Entry] = []
 
     @classmethod
-    async def open(cls, conn: Connection, reseller_ids: Iterable[int]) -> "Book":
-        """Lock the balances of these resellers until the transaction ends."""
-        return cls(await store.lock_balances(conn, sorted(set(reseller_ids))))
+    async def open(
+        cls, conn: Connection, reseller_ids: Iterable[int], *, skip_locked: bool = False
+    ) -> "Book":
+        """Lock the balances of these resellers until the transaction ends.
+
+        With ``skip_locked``, balances that somebody else holds are left out.
+
+        Raises:
+            BalanceLocked: when somebody else holds one for too long.
+        """
+        wanted = sorted(set(reseller_ids))
+        if skip_locked:
+            return cls(await store.lock_free_balances(conn, wanted))
+        try:
+            return cls(await store.lock_balances(conn, wanted))
+        except asyncpg.LockNotAvailableError:
+            raise BalanceLocked from None
+
+    def __contains__(self, reseller_id: int) -> bool:
+        """Whether the reseller's balance is locked by this book."""
+        return reseller_id in self._balances
 
     @property
     def entries(self) -> Sequence[Entry]:

@@ -16,7 +16,7 @@ from gateway.metrics import ATTEMPTS, UPSTREAM_SECONDS
 from gateway.orders.lifecycle import move
 from gateway.orders.settling import report, write_changes
 from gateway.store import attempts, orders, providers
-from gateway.store.connection import Connection, Pool, transaction
+from gateway.store.connection import TRANSIENT, Connection, Pool, transaction
 from providers.base import Provider
 from providers.errors import Ambiguous, ProviderError, Rejected, Unavailable
 from schemas.config import DispatchSettings
@@ -91,6 +91,11 @@ def after_attempt(order: Order, outcome: Outcome, settings: DispatchSettings) ->
             return move(order, OrderState.UNKNOWN, "answer_lost")
 
 
+def storable(text: str) -> str:
+    """An upstream's text without what a database cannot keep: NUL, and halves of characters."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")
+
+
 def attempt_result(order: ClaimedOrder, outcome: Outcome) -> AttemptResult:
     """The evidence of an attempt, as it is kept."""
     states: Mapping[type, AttemptState] = {
@@ -104,9 +109,9 @@ def attempt_result(order: ClaimedOrder, outcome: Outcome) -> AttemptResult:
         number=order.attempts,
         state=states.get(type(outcome), AttemptState.UNKNOWN),
         upstream_id=outcome.upstream_id if isinstance(outcome, Placed) else None,
-        reason=None if isinstance(outcome, Placed) else str(outcome),
+        reason=None if isinstance(outcome, Placed) else storable(str(outcome)),
         http_status=exchange.status if exchange else None,
-        body=exchange.body.replace("\0", "") if exchange else None,
+        body=storable(exchange.body) if exchange else None,
         elapsed_ms=exchange.elapsed_ms if exchange else None,
     )
 
@@ -165,7 +170,17 @@ class Sender:
             # Stopped, swapped out or starved since the claim: the lease may end before an answer.
             return Unavailable("too much time has gone since the claim")
         try:
-            return await adapter.add(submission_of(order))
+            submission = submission_of(order)
+        except KeyError as missing:
+            log.error(
+                "attempt.incomplete",
+                order_id=order.id,
+                request_id=order.request_id,
+                parameter=missing.args[0],
+            )
+            return Unavailable(f"the order lacks {missing.args[0]}, which its type needs")
+        try:
+            return await adapter.add(submission)
         except ProviderError as error:
             return error
         except Exception as error:
@@ -186,11 +201,20 @@ class Sender:
             try:
                 await self._record_once(provider, order, outcome)
                 return
+            except TRANSIENT as error:
+                log.warning(
+                    "attempt.record_delayed",
+                    order_id=order.id,
+                    request_id=order.request_id,
+                    reason=type(error).__name__,
+                )
+                await asyncio.sleep(min(2**tried / 10, 5))
             except Exception:
                 log.exception(
                     "attempt.not_recorded", order_id=order.id, request_id=order.request_id
                 )
-                await asyncio.sleep(min(2**tried / 10, 5))
+                return
+        log.error("attempt.not_recorded", order_id=order.id, request_id=order.request_id)
 
     async def _record_once(
         self, provider: ProviderRecord, order: ClaimedOrder, outcome: Outcome
@@ -217,15 +241,15 @@ class Sender:
         if isinstance(outcome, Rejected) and outcome.group is RefusalGroup.ACCOUNT:
             doubled = self._settings.hold_ms * 2 ** min(provider.holds, 20)
             pause = timedelta(milliseconds=min(doubled, self._settings.retry_last_ms))
-            holds = await providers.set_provider_held(conn, provider.id, str(outcome), pause)
-            log.error(
-                "provider.held",
-                provider=provider.name,
-                reason=str(outcome),
-                seconds=pause.total_seconds(),
-                times=holds,
-                hint="top up the account or correct its key; orders wait meanwhile",
-            )
+            reason = storable(str(outcome))
+            if await providers.set_provider_held(conn, provider.id, reason, pause):
+                log.error(
+                    "provider.held",
+                    provider=provider.name,
+                    reason=reason,
+                    seconds=pause.total_seconds(),
+                    hint="top up the account or correct its key; orders wait meanwhile",
+                )
         elif provider.holds and isinstance(outcome, Placed | Rejected):
             await providers.set_provider_free(conn, provider.id)
 

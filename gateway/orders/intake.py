@@ -5,14 +5,14 @@ is asked. One bad order of a group is refused alone.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
 from gateway.catalogue.snapshot import Catalogue, Snapshot
-from gateway.grouping import Groups
+from gateway.grouping import GroupFailed, Groups
 from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
-from gateway.money.ledger import Book
+from gateway.money.ledger import BalanceLocked, Book
 from gateway.orders.drafting import Draft, redraft
 from gateway.store import orders, versions
 from gateway.store.connection import Connection, Pool, transaction
@@ -26,10 +26,15 @@ _SPARE_BLOCKS = 4
 
 
 class Intake:
-    """Accepts drafts. ``wake`` is called after each commit that left something to send."""
+    """Accepts drafts; after each commit ``wake`` is told the providers that have orders waiting."""
 
     def __init__(
-        self, pool: Pool, catalogue: Catalogue, wake: Callable[[], None], *, largest: int
+        self,
+        pool: Pool,
+        catalogue: Catalogue,
+        wake: Callable[[Iterable[int]], None],
+        *,
+        largest: int,
     ) -> None:
         self._pool = pool
         self._catalogue = catalogue
@@ -42,10 +47,12 @@ class Intake:
     async def _accept(self, drafts: Sequence[Draft]) -> Sequence[int | Exception]:
         began = time.perf_counter()
         try:
-            answers = await self._commit(drafts)
+            try:
+                answers = await self._commit(drafts)
+            except BalanceLocked:
+                # Somebody holds on to one balance: the other resellers must not wait for that.
+                answers = await self._commit(drafts, skip_locked=True)
         except Exception:
-            # Ids of a commit whose outcome is not known are never used again.
-            self._ids.clear()
             ADDS.labels("error").inc(len(drafts))
             raise
         accepted = [answer for answer in answers if isinstance(answer, int)]
@@ -61,10 +68,12 @@ class Intake:
             request_id=[d.request_id for d in drafts],
         )
         if accepted:
-            self._wake()
+            self._wake({draft.service.provider_id for draft in drafts})
         return answers
 
-    async def _commit(self, drafts: Sequence[Draft]) -> list[int | Exception]:
+    async def _commit(
+        self, drafts: Sequence[Draft], *, skip_locked: bool = False
+    ) -> list[int | Exception]:
         """Charge and write a group, at the prices of the catalogue version that is true in it."""
         snapshot = self._catalogue.current
         priced: list[Draft | Exception] = list(drafts)
@@ -72,7 +81,8 @@ class Intake:
             while True:
                 await self._lease_ids(conn, len(drafts))
                 async with transaction(conn):
-                    book = await Book.open(conn, {draft.reseller_id for draft in drafts})
+                    resellers = {draft.reseller_id for draft in drafts}
+                    book = await Book.open(conn, resellers, skip_locked=skip_locked)
                     answers, accepted = self._decide(priced, book)
                     if await orders.insert_orders(conn, accepted, snapshot.version):
                         await book.write(conn)
@@ -94,6 +104,9 @@ class Intake:
         for draft in drafts:
             if isinstance(draft, Exception):
                 answers.append(draft)
+                continue
+            if draft.reseller_id not in book:
+                answers.append(GroupFailed("the balance is locked"))
                 continue
             order_id = self._ids.pop()
             if book.charge(draft.reseller_id, draft.charge, order_id):

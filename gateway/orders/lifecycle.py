@@ -5,9 +5,10 @@ None when nothing changes. The rules are those of ``reliability`` B3, B5 and B7;
 exist at all is ``schemas.orders.MOVES``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from providers.refusals import means_no_such_order
 from schemas.money import Micros, refund_due, undelivered_part
 from schemas.orders import FINAL_STATES, FINAL_WORDS, MOVES, Order, OrderChange, OrderState
 from schemas.orders import WireStatus as Word
@@ -42,7 +43,7 @@ def move(  # noqa: PLR0913 - the whole of a change, each part by its name
     upstream_id: str | None = None,
     start_count: int | None = None,
     remains: int | None = None,
-    next_in: int = 0,
+    next_in: int | None = 0,
 ) -> OrderChange:
     """The change that takes ``order`` to another state and pays what that state owes.
 
@@ -60,8 +61,8 @@ def move(  # noqa: PLR0913 - the whole of a change, each part by its name
         word = FINAL_WORDS[to]
         charge = order.charge - order.refunded - refund
         left = _told_remains(order, to, remains)
-    return OrderChange(
-        order=order,
+    return replace(
+        _unchanged(order, next_in),
         state=to,
         cause=cause,
         refund=refund,
@@ -71,7 +72,6 @@ def move(  # noqa: PLR0913 - the whole of a change, each part by its name
         wire_status=word,
         wire_charge=charge,
         wire_remains=left,
-        next_in=next_in,
     )
 
 
@@ -92,11 +92,17 @@ class Polling:
     first_ms: int
     last_ms: int
     correction_ms: int  # between two looks at a finished order, in case the upstream takes back
+    watch_ms: int  # how long after its end an order is looked at
 
     def next_in(self, order: Order, now: datetime) -> int:
         """Milliseconds until the next look: a tenth of the order's age, within the limits."""
         tenth = int((now - order.created_at) / timedelta(milliseconds=10))
         return max(self.first_ms, min(tenth, self.last_ms))
+
+    def next_correction_in(self, order: Order, now: datetime) -> int | None:
+        """Milliseconds until a finished order is looked at again; None when the watch is over."""
+        watched = (now - order.updated_at) / timedelta(milliseconds=1)
+        return self.correction_ms if watched + self.correction_ms <= self.watch_ms else None
 
 
 def after_status(
@@ -104,11 +110,12 @@ def after_status(
 ) -> OrderChange | None:
     """What an upstream's report makes of an order (``reliability`` T01-T24).
 
-    None when the report changes nothing: the order is not one that reports move, or the report
-    is older than what is known, or makes no sense for a finished order.
+    None when reports do not move the order: it is in doubt, or ended without an attempt.
     """
+    if order.state in (OrderState.COMPLETED, OrderState.PARTIAL):
+        return _late_correction(order, status, polling.next_correction_in(order, now))
     if order.state not in (OrderState.PLACED, OrderState.IN_PROGRESS):
-        return _late_correction(order, status, polling.correction_ms)
+        return None
     if status.word in _RUNNING_WORDS:
         return _progress(order, status, polling.next_in(order, now))
     if status.word is UpstreamWord.FAILED:
@@ -120,11 +127,13 @@ def after_status(
 
 def _nothing_said(
     order: Order, status: UpstreamStatus, now: datetime, polling: Polling
-) -> OrderChange | None:
-    """An unknown word never ends an order; one that stays unknown upstream needs a person."""
-    if status.error is not None and now - order.updated_at > FORGOTTEN_AFTER:
+) -> OrderChange:
+    """An unknown word never ends an order; one that the upstream goes on denying needs a person."""
+    missing = status.error is not None and means_no_such_order(status.error)
+    since = order.missing_since
+    if missing and since is not None and now - since > FORGOTTEN_AFTER:
         return move(order, OrderState.REVIEW, "upstream_forgot")
-    return _unchanged(order, polling.next_in(order, now))
+    return replace(_unchanged(order, polling.next_in(order, now)), missing=missing)
 
 
 def _progress(order: Order, status: UpstreamStatus, next_in: int) -> OrderChange:
@@ -135,22 +144,18 @@ def _progress(order: Order, status: UpstreamStatus, next_in: int) -> OrderChange
     started = order.state is OrderState.PLACED and word is Word.IN_PROGRESS
     remains = _storable(status.remains, order.remains)
     counted = remains is not None and not is_package(order)
-    return OrderChange(
-        order=order,
+    return replace(
+        _unchanged(order, next_in),
         state=OrderState.IN_PROGRESS if started else order.state,
         cause="upstream_started" if started else None,
-        refund=0,
-        upstream_id=order.upstream_id,
         start_count=_first(order.start_count, status.start_count),
         remains=remains,
         wire_status=word,
-        wire_charge=order.wire_charge,
         wire_remains=_clamped(remains or 0, order.quantity) if counted else order.wire_remains,
-        next_in=next_in,
     )
 
 
-def _unchanged(order: Order, next_in: int) -> OrderChange:
+def _unchanged(order: Order, next_in: int | None) -> OrderChange:
     return OrderChange(
         order=order,
         state=order.state,
@@ -167,7 +172,8 @@ def _unchanged(order: Order, next_in: int) -> OrderChange:
 
 
 def _first(known: int | None, heard: int | None) -> int | None:
-    return heard if known is None else known
+    """The first count that means something: panels say 0 before they have looked."""
+    return known or (known if heard is None else heard)
 
 
 def _storable(heard: int | None, known: int | None) -> int | None:
@@ -217,16 +223,12 @@ def refund_target(order: Order, to: OrderState, remains: int | None) -> Micros |
     return None if nothing_delivered and not is_package(order) else 0
 
 
-def _late_correction(order: Order, status: UpstreamStatus, next_in: int) -> OrderChange | None:
+def _late_correction(order: Order, status: UpstreamStatus, next_in: int | None) -> OrderChange:
     """A finished order that the upstream takes money back for: the difference is paid, once."""
-    if order.state not in (OrderState.COMPLETED, OrderState.PARTIAL) or status.word is None:
-        return None
-    to = _FINAL_STATES.get(status.word)
-    if to is None or to not in MOVES[order.state]:
-        return None
-    target = refund_target(order, to, status.remains)
-    if target is None or refund_due(target, order.refunded, order.charge) == 0:
-        return None
+    to = _FINAL_STATES.get(status.word) if status.word else None
+    target = refund_target(order, to, status.remains) if to in MOVES[order.state] else None
+    if to is None or target is None or refund_due(target, order.refunded, order.charge) == 0:
+        return _unchanged(order, next_in)
     return move(
         order, to, f"late_{to}", refund_target=target, remains=status.remains, next_in=next_in
     )

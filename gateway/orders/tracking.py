@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import structlog
 
@@ -25,6 +26,15 @@ BATCH = 100
 POLL_LEASE_MS = 60_000
 
 _NO_NEWS = UpstreamStatus(word=None)
+_LONGEST_WORD = 64
+_MOST_WORDS = 1_000
+
+
+class Polled(NamedTuple):
+    """How many orders one call asked for, and whether the panel answered it."""
+
+    asked: int
+    answered: bool
 
 
 class Tracker:
@@ -34,58 +44,60 @@ class Tracker:
         self._pool = pool
         self._settings = settings
         self._clock = clock
-        self._polling = Polling(settings.first_ms, settings.last_ms, settings.correction_ms)
+        self._polling = Polling(
+            settings.first_ms, settings.last_ms, settings.correction_ms, settings.watch_ms
+        )
+        self._strange_words: set[tuple[int, str]] = set()
 
-    async def poll(self, adapter: Provider, provider: ProviderRecord) -> int:
-        """Ask for the orders that are due, up to a hundred; returns how many were asked for.
+    async def poll(self, adapter: Provider, provider: ProviderRecord, limit: int = BATCH) -> Polled:
+        """Ask for the orders that are due, up to ``limit``.
 
-        A read that fails changes nothing: the orders are asked for again later.
+        A read that fails changes nothing: the orders are asked for again when their lease ends.
         """
-        due = await self._claim(provider)
+        due = await self._claim(provider, limit)
         if not due:
-            return 0
+            return Polled(0, answered=True)
         began = self._clock()
         try:
             heard = await adapter.status([order.upstream_id for order in due])
         except ProviderError as error:
             POLLS.labels(provider.name, "failed").inc()
             log.warning("poll.failed", provider=provider.name, reason=str(error), orders=len(due))
-            return len(due)
+            return Polled(len(due), answered=False)
         finally:
             UPSTREAM_SECONDS.labels(provider.name, "status").observe(self._clock() - began)
         POLLS.labels(provider.name, "answered").inc()
-        await self.apply(due, heard)
-        return len(due)
+        for status in heard.values():
+            self._note_word(provider, status)
+        await self._apply(due, heard)
+        return Polled(len(due), answered=True)
 
-    async def apply(
+    async def _apply(
         self, asked: Sequence[PolledOrder], heard: dict[str, UpstreamStatus]
     ) -> list[OrderChange]:
-        """Apply reports by upstream id; what was not mentioned is no news."""
         upstream_ids = {order.id: order.upstream_id for order in asked}
         now = datetime.now(UTC)
 
         def decide(order: Order) -> OrderChange | None:
+            # What was not mentioned is no news.
             status = heard.get(upstream_ids[order.id], _NO_NEWS)
-            if status.word is None and status.raw_word:
-                log.warning(
-                    "poll.unknown_word",
-                    order_id=order.id,
-                    request_id=order.request_id,
-                    word=status.raw_word[:64],
-                )
             return after_status(order, status, now, self._polling)
 
         return await settle(self._pool, list(upstream_ids), decide)
 
-    async def _claim(self, provider: ProviderRecord) -> list[PolledOrder]:
+    def _note_word(self, provider: ProviderRecord, status: UpstreamStatus) -> None:
+        """Say once that a panel uses a word that nobody here knows."""
+        said = (provider.id, status.raw_word[:_LONGEST_WORD])
+        strange = status.word is None and status.raw_word and said not in self._strange_words
+        if strange and len(self._strange_words) < _MOST_WORDS:
+            self._strange_words.add(said)
+            log.warning("poll.unknown_word", provider=provider.name, word=said[1])
+
+    async def _claim(self, provider: ProviderRecord, limit: int) -> list[PolledOrder]:
         async with self._pool.acquire() as conn, transaction(conn):
-            due = await orders.claim_polls(conn, provider.id, limit=BATCH, lease_ms=POLL_LEASE_MS)
-            if len(due) < BATCH:
+            due = await orders.claim_polls(conn, provider.id, limit=limit, lease_ms=POLL_LEASE_MS)
+            if len(due) < limit:
                 due += await orders.claim_corrections(
-                    conn,
-                    provider.id,
-                    limit=BATCH - len(due),
-                    every_ms=self._settings.correction_ms,
-                    watch_ms=self._settings.watch_ms,
+                    conn, provider.id, limit=limit - len(due), lease_ms=POLL_LEASE_MS
                 )
         return due

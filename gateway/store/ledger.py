@@ -17,6 +17,16 @@ async def lock_balances(conn: Connection, reseller_ids: Sequence[int]) -> list[B
     return [Balance(*row) for row in rows]
 
 
+async def lock_free_balances(conn: Connection, reseller_ids: Sequence[int]) -> list[Balance]:
+    """As ``lock_balances``, without those that another transaction holds."""
+    rows = await conn.fetch(
+        """select reseller_id, amount, floor, entries from balance
+            where reseller_id = any($1) order by reseller_id for no key update skip locked""",
+        reseller_ids,
+    )
+    return [Balance(*row) for row in rows]
+
+
 async def insert_entries(
     conn: Connection,
     entries: Sequence[Entry],
@@ -55,6 +65,13 @@ async def get_balances(conn: Connection, reseller_ids: Sequence[int]) -> dict[in
         "select reseller_id, amount from balance where reseller_id = any($1)", reseller_ids
     )
     return {row["reseller_id"]: row["amount"] for row in rows}
+
+
+async def count_entries(conn: Connection, reseller_id: int) -> int:
+    """How many movements a reseller's statement has."""
+    return int(
+        await conn.fetchval("select entries from balance where reseller_id = $1", reseller_id)
+    )
 
 
 async def list_entries(conn: Connection, order_id: int) -> list[Entry]:

@@ -1,6 +1,8 @@
 """Migrations: numbered SQL files, each applied once, in order, in a transaction of its own."""
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import resources
 
 import asyncpg
@@ -44,13 +46,12 @@ async def pending_migrations(conn: Connection) -> list[str]:
 
 
 async def migrate(conn: Connection) -> list[str]:
-    """Apply what is missing and return its names. Two at once wait for each other.
+    """Apply what is missing and return its names. Two at once wait for each other, however long.
 
     Raises:
         MigrationError: when an applied file was changed since, or the database is newer than us.
     """
-    await conn.execute("select pg_advisory_lock($1)", _LOCK)
-    try:
+    async with _alone(conn):
         await conn.execute(_TABLE)
         applied = await applied_migrations(conn)
         ours = migrations()
@@ -63,8 +64,20 @@ async def migrate(conn: Connection) -> list[str]:
                     "insert into migration (name, sha256) values ($1, $2)", name, _checksum(sql)
                 )
         return [name for name, _ in missing]
+
+
+@asynccontextmanager
+async def _alone(conn: Connection) -> AsyncIterator[None]:
+    """One migrator at a time. Only the wait for this turn is exempt from the session's limit."""
+    try:
+        async with transaction(conn):
+            await conn.execute("set local lock_timeout = 0")
+            await conn.execute("select pg_advisory_lock($1)", _LOCK)
+        yield
     finally:
-        await conn.execute("select pg_advisory_unlock($1)", _LOCK)
+        # Also after a wait that was broken off: the lock may have come with its last moment.
+        if not conn.is_closed():
+            await conn.execute("select pg_advisory_unlock($1)", _LOCK)
 
 
 def _checksum(sql: str) -> str:

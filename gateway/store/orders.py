@@ -84,24 +84,21 @@ async def claim_polls(
 
 
 async def claim_corrections(
-    conn: Connection, provider_id: int, *, limit: int, every_ms: int, watch_ms: int
+    conn: Connection, provider_id: int, *, limit: int, lease_ms: int
 ) -> list[PolledOrder]:
-    """Take finished orders that are due for another look; the watch ends ``watch_ms`` later."""
+    """Take finished orders that are due for another look, in case they are corrected."""
     rows = await conn.fetch(
         """with due as (
                select id from orders
                 where provider_id = $1 and state in ('completed', 'partial')
                   and next_at < 'infinity' and next_at <= now()
                 order by next_at limit $2 for update skip locked)
-           update orders o
-              set next_at = case when o.updated_at + $4 * interval '1 ms' > now()
-                                 then now() + $3 * interval '1 ms' else 'infinity' end
+           update orders o set next_at = now() + $3 * interval '1 ms'
             where o.id = any(array(select id from due))
            returning o.id, o.upstream_id""",
         provider_id,
         limit,
-        every_ms,
-        watch_ms,
+        lease_ms,
     )
     return [PolledOrder(*row) for row in rows]
 
@@ -109,19 +106,13 @@ async def claim_corrections(
 _DECIDED = """select id, reseller_id, service_type, provider_id, upstream_service, upstream_id,
                      state, version, attempts, quantity, charge, refunded, currency,
                      start_count, remains, wire_status, wire_charge, wire_remains, request_id,
-                     created_at, updated_at
+                     created_at, updated_at, missing_since
                 from orders"""
 
 
 def _order(row: Record) -> Order:
     words = {"state": OrderState(row["state"]), "wire_status": WireStatus(row["wire_status"])}
     return Order(**{**row, **words})
-
-
-async def list_reseller_ids(conn: Connection, order_ids: Sequence[int]) -> list[int]:
-    """Whose orders these are: balances are locked before orders."""
-    rows = await conn.fetch("select distinct reseller_id from orders where id = any($1)", order_ids)
-    return [row["reseller_id"] for row in rows]
 
 
 async def lock_orders(conn: Connection, order_ids: Sequence[int]) -> list[Order]:
@@ -137,7 +128,7 @@ async def lock_expired_sendings(conn: Connection, limit: int) -> list[Order]:
     """Lock ``sending`` orders whose lease is over: their sender died or has forgotten them."""
     rows = await conn.fetch(
         f"""{_DECIDED} where state = 'sending' and next_at <= now()
-             order by id limit $1 for no key update skip locked""",
+             order by next_at limit $1 for no key update skip locked""",
         limit,
     )
     return [_order(row) for row in rows]
@@ -152,13 +143,15 @@ async def set_orders(conn: Connection, changes: Sequence[OrderChange]) -> int:
                   upstream_id = c.upstream_id, refunded = o.refunded + c.refund,
                   start_count = c.start_count, remains = c.remains,
                   wire_status = c.wire_status, wire_charge = c.wire_charge,
-                  wire_remains = c.wire_remains, next_at = now() + c.next_in * interval '1 ms',
+                  wire_remains = c.wire_remains,
+                  next_at = coalesce(now() + c.next_in * interval '1 ms', 'infinity'),
+                  missing_since = case when c.missing then coalesce(o.missing_since, now()) end,
                   updated_at = case when c.moved then now() else o.updated_at end
              from unnest($1::int[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::bigint[],
                          $7::bigint[], $8::int[], $9::text[], $10::bigint[], $11::int[],
-                         $12::bigint[])
+                         $12::bigint[], $13::bool[])
                   as c (id, version, state, moved, upstream_id, refund, start_count, remains,
-                        wire_status, wire_charge, wire_remains, next_in)
+                        wire_status, wire_charge, wire_remains, next_in, missing)
             where o.id = c.id and o.version = c.version and o.id = any($1)""",
         *columns(orders, "id", "version"),
         *columns(
@@ -173,6 +166,7 @@ async def set_orders(conn: Connection, changes: Sequence[OrderChange]) -> int:
             "wire_charge",
             "wire_remains",
             "next_in",
+            "missing",
         ),
     )
     return int(tag.split()[-1])
@@ -240,8 +234,15 @@ async def count_open_orders(conn: Connection) -> dict[OrderState, tuple[int, flo
     """Open orders by state: how many, and the age of the oldest in seconds."""
     rows = await conn.fetch(
         """select state, count(*), extract(epoch from now() - min(created_at))::float8
-             from orders where state in
-                  ('queued', 'sending', 'unknown', 'review', 'placed', 'in_progress')
-            group by state"""
+             from orders where state = 'queued' group by state
+           union all
+           select state, count(*), extract(epoch from now() - min(created_at))::float8
+             from orders where state = 'sending' group by state
+           union all
+           select state, count(*), extract(epoch from now() - min(created_at))::float8
+             from orders where state in ('placed', 'in_progress') group by state
+           union all
+           select state, count(*), extract(epoch from now() - min(created_at))::float8
+             from orders where state in ('unknown', 'review') group by state"""
     )
     return {OrderState(row[0]): (row[1], row[2]) for row in rows}

@@ -53,17 +53,19 @@ async def get_provider(conn: Connection, name: str) -> ProviderRecord | None:
 
 async def set_provider_held(
     conn: Connection, provider_id: int, reason: str, pause: timedelta
-) -> int:
-    """Set an account aside for ``pause``; returns how often in a row that has happened."""
-    return int(
-        await conn.fetchval(
-            """update provider set held_until = now() + $3, held_reason = $2, holds = holds + 1
-                where id = $1 returning holds""",
-            provider_id,
-            reason,
-            pause,
-        )
+) -> bool:
+    """Set an account aside for ``pause``; False when it is set aside already.
+
+    The orders that were in flight together are refused together: that is one hold, not many.
+    """
+    tag = await conn.execute(
+        """update provider set held_until = now() + $3, held_reason = $2, holds = holds + 1
+            where id = $1 and (held_until is null or held_until <= now())""",
+        provider_id,
+        reason,
+        pause,
     )
+    return tag == "UPDATE 1"
 
 
 async def set_provider_free(conn: Connection, provider_id: int) -> None:

@@ -1,7 +1,7 @@
 """Lanes: for every provider account one that sends its orders and one that asks how they stand."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import structlog
@@ -24,8 +24,9 @@ log = structlog.get_logger()
 Clock = Callable[[], float]
 Adapt = Callable[[ProviderRecord], tuple[Provider, Budget]]
 
-#: After so many answers that did not come, one order at a time tries whether the panel is back.
-_LONGEST_PAUSE = 60.0
+_MOST_DOUBLINGS = 8
+#: So many orders in a row without a proper answer are worth an alarm.
+_ALARM_AFTER = 3
 _ROSTER_SECONDS = 1.0
 #: When stopping, an answer gets so long to be written down.
 _RECORDING_SECONDS = 5.0
@@ -48,6 +49,7 @@ class SendingLane:
         self._adapter = adapter
         self._budget = budget
         self._idle = settings.idle_ms / 1000
+        self._longest_pause = settings.retry_last_ms / 1000
         self._patience = settings.timeout_ms / 1000 + _RECORDING_SECONDS
         self._clock = clock
         self._pace = Pace(budget.adds_per_minute, budget.in_flight, clock)
@@ -83,21 +85,31 @@ class SendingLane:
         held = self.record.held_until is not None and self.record.held_until > datetime.now(UTC)
         if held or self._clock() < self._paused_until:
             return 0
-        free = self._budget.in_flight - len(self._sending)
         in_doubt = self._silent > 0 or self.record.holds > 0
-        return min(free, self._pace.available(), 1 if in_doubt else free)
+        most = 1 if in_doubt else self._budget.in_flight
+        return min(most - len(self._sending), self._pace.available())
 
     async def _send(self, order: ClaimedOrder, claimed_at: float) -> None:
         outcome = await self._sender.send(self._adapter, self.record, order, claimed_at)
         if isinstance(outcome, Unavailable | Ambiguous):
-            self._silent += 1
-            asked = outcome.exchange.retry_after if outcome.exchange else None
-            pause = asked or min(2.0**self._silent / 4, _LONGEST_PAUSE)
-            if isinstance(outcome, Unavailable):
-                self._paused_until = self._clock() + pause
+            self._pause(outcome)
         else:
             self._silent = 0
         self.loop.wake()
+
+    def _pause(self, outcome: Unavailable | Ambiguous) -> None:
+        """Wait before the next order: what freezes one order would freeze the whole queue."""
+        self._silent = min(self._silent + 1, _MOST_DOUBLINGS)
+        asked = outcome.exchange.retry_after if outcome.exchange else None
+        pause = min(asked or 2.0**self._silent / 4, self._longest_pause)
+        self._paused_until = self._clock() + pause
+        if self._silent == _ALARM_AFTER:
+            log.error(
+                "provider.silent",
+                provider=self.record.name,
+                reason=str(outcome),
+                hint="one order at a time is tried; see `smm-gateway order list --state unknown`",
+            )
 
 
 class TrackingLane:
@@ -117,6 +129,7 @@ class TrackingLane:
         self._adapter = adapter
         self._idle = settings.idle_ms / 1000
         self._pace = Pace(budget.reads_per_minute, 1, clock)
+        self._batch = BATCH
         self.loop = Loop(f"tracking:{record.name}", self._work)
 
     async def stop(self) -> None:
@@ -126,10 +139,17 @@ class TrackingLane:
     async def _work(self) -> float:
         if not self._pace.available():
             return self._pace.wait()
-        asked = await self._tracker.poll(self._adapter, self.record)
-        if asked:
-            self._pace.spend(1)
-        return 0 if asked == BATCH else self._idle
+        polled = await self._tracker.poll(self._adapter, self.record, self._batch)
+        if not polled.asked:
+            return self._idle
+        self._pace.spend(1)
+        if not polled.answered:
+            # One order that a panel stumbles over must not hide the others of its batch for ever.
+            self._batch = max(1, self._batch // 2)
+            return self._idle
+        full = polled.asked == self._batch
+        self._batch = min(BATCH, self._batch * 2)
+        return 0 if full else self._idle
 
 
 class Lanes:
@@ -151,45 +171,62 @@ class Lanes:
         self._sender = Sender(pool, dispatch, clock)
         self._tracker = Tracker(pool, tracking, clock)
         self._lanes: dict[int, tuple[SendingLane, TrackingLane]] = {}
+        self._leaving: dict[int, asyncio.Task[None]] = {}
+        self._unusable: dict[int, ProviderRecord] = {}
         self.roster = Loop("roster", self._follow)
 
-    def wake(self) -> None:
-        """Orders may be waiting: look now."""
-        for sending, _ in self._lanes.values():
-            sending.loop.wake()
+    def wake(self, provider_ids: Iterable[int]) -> None:
+        """Orders are waiting for these accounts: look now."""
+        for provider_id in provider_ids:
+            if pair := self._lanes.get(provider_id):
+                pair[0].loop.wake()
 
     async def stop(self) -> None:
         """Stop all lanes; what was sent is waited for."""
         await self.roster.stop()
-        lanes = [lane for pair in self._lanes.values() for lane in pair]
-        await asyncio.gather(*(lane.stop() for lane in lanes))
+        await asyncio.gather(*self._leaving.values(), *map(_stop, self._lanes.values()))
 
     async def _follow(self) -> float:
         async with self._pool.acquire() as conn:
             records = await providers.list_providers(conn)
         for record in records:
             PROVIDER_HELD.labels(record.name).set(record.holds > 0)
-            pair = self._lanes.get(record.id)
-            if pair is not None and _same_account(pair[0].record, record):
-                pair[0].record = pair[1].record = record
-                continue
-            if pair is not None:
-                await asyncio.gather(*(lane.stop() for lane in pair))
-            if made := self._make(record):
-                self._lanes[record.id] = made
+            self._follow_one(record)
         return _ROSTER_SECONDS
 
-    def _make(self, record: ProviderRecord) -> tuple[SendingLane, TrackingLane] | None:
+    def _follow_one(self, record: ProviderRecord) -> None:
+        pair = self._lanes.get(record.id)
+        if pair is not None and _same_account(pair[0].record, record):
+            pair[0].record = pair[1].record = record
+        elif pair is not None:
+            # Apart from the roster, because orders that are out are waited for.
+            task = asyncio.create_task(_stop(self._lanes.pop(record.id)))
+            self._leaving[record.id] = task
+            task.add_done_callback(lambda _: self._leaving.pop(record.id, None))
+        elif record.id not in self._leaving and not self._refused(record):
+            self._make(record)
+
+    def _refused(self, record: ProviderRecord) -> bool:
+        refused = self._unusable.get(record.id)
+        return refused is not None and _same_account(refused, record)
+
+    def _make(self, record: ProviderRecord) -> None:
         try:
             adapter, budget = self._adapt(record)
-        except ValueError as error:
-            log.error("provider.unusable", provider=record.name, reason=str(error))
-            return None
+        except Exception:
+            # Whatever an adapter of somebody else raises concerns this account alone.
+            log.exception("provider.unusable", provider=record.name)
+            self._unusable[record.id] = record
+            return
         sending = SendingLane(self._sender, adapter, record, budget, self._dispatch, self._clock)
         tracking = TrackingLane(self._tracker, adapter, record, budget, self._tracking, self._clock)
+        self._lanes[record.id] = (sending, tracking)
         sending.loop.start()
         tracking.loop.start()
-        return sending, tracking
+
+
+async def _stop(pair: tuple[SendingLane, TrackingLane]) -> None:
+    await asyncio.gather(*(lane.stop() for lane in pair))
 
 
 def _same_account(ours: ProviderRecord, theirs: ProviderRecord) -> bool:

@@ -2,10 +2,17 @@
 
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from gateway.catalogue.importing import Imported, Synced, import_services, sync_services
+from gateway.catalogue.importing import (
+    Imported,
+    Synced,
+    followed,
+    import_services,
+    sync_services,
+)
 from gateway.errors import UserError
 from gateway.store import services, versions
 from gateway.store.connection import Pool
@@ -192,6 +199,41 @@ async def test_a_sync_switches_nothing_on(pool: Pool, provider: ProviderRecord) 
     assert (await _sync(pool, provider, _ROW)).off == {}
     service = (await _all(pool))["1"]
     assert (service.enabled, service.disabled_reason) == (False, "switched off by an operator")
+
+
+async def test_a_service_whose_type_changed_is_switched_off_and_keeps_its_cost(
+    pool: Pool, provider: ProviderRecord
+) -> None:
+    rows = [_ROW, replace(_ROW, service="2")]
+    changed, same = (await _import(pool, provider, *rows)).added
+    package = replace(_ROW, type="Package", rate=Decimal("0.5"))
+    done = await _sync(pool, provider, package, rows[1])
+    assert done == Synced((), {changed: "the upstream changed its type from Default to Package"})
+    found = {s.id: s for s in (await _all(pool)).values()}
+    assert (found[changed].enabled, found[changed].disabled_reason) == (False, done.off[changed])
+    assert (found[changed].cost, found[changed].type) == (840_000, "Default")
+    assert found[same].enabled
+
+
+@pytest.mark.parametrize(
+    ("changes", "cost", "reason"),
+    [
+        ({}, 840_000, None),
+        ({"rate": Decimal("0.9")}, 900_000, None),
+        ({"rate": Decimal(2)}, 2_000_000, "above ours"),
+        ({"type": "Package"}, 840_000, "from Default to Package"),
+        ({"type": "Package", "rate": Decimal(2)}, 840_000, "from Default to Package"),
+        ({"type": "Poll", "type_known": False}, 840_000, "from Default to Poll"),
+        ({"rate": Decimal("1e400")}, 840_000, "absurd"),
+    ],
+)
+async def test_what_an_upstream_changed_says_whether_its_service_can_stay(
+    pool: Pool, provider: ProviderRecord, changes: dict[str, Any], cost: int, reason: str | None
+) -> None:
+    await _import(pool, provider, _ROW)
+    found, why = followed((await _all(pool))["1"], replace(_ROW, **changes))
+    assert found == cost
+    assert why is None if reason is None else reason in (why or "")
 
 
 async def test_an_empty_catalogue_switches_nothing_off(

@@ -119,6 +119,44 @@ async def test_a_database_that_cannot_be_reached_is_one_line(command: Command, u
     assert "database" in done.complaint
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:hidden@host:port/name",
+        "postgresql://user:hidden/es@host/name",
+        "postgresql://user:hidden@127.0.0.1:99999/name",
+        "postgresql://user:hidden@[::1/name",
+    ],
+)
+async def test_a_database_url_that_cannot_be_read_is_one_line_without_its_password(
+    command: Command, url: str
+) -> None:
+    done = await command.run("reseller", "list", database__url=url)
+    assert "database.url" in done.complaint
+    assert "hidden" not in done.complaint
+
+
+@pytest.mark.parametrize("url", ["nonsense", "redis://:hidden/es@host:6379", "redis://host:99999"])
+async def test_a_redis_url_that_cannot_be_read_is_one_line_without_its_password(
+    command: Command, url: str
+) -> None:
+    done = await command.run("serve", "--port", "0", redis__url=url)
+    assert "redis.url" in done.complaint
+    assert "hidden" not in done.complaint
+
+
+async def test_a_ready_file_of_an_earlier_demo_is_gone_whatever_becomes_of_the_next(
+    command: Command, tmp_path: Path
+) -> None:
+    stale = tmp_path / "ready.json"
+    stale.write_text("{}")
+    done = await command.run("demo", "--ready-file", stale, database__pool_size="few")
+    assert "database.pool_size" in done.complaint
+    assert not stale.exists()
+    done = await command.run("demo", "--ready-file", tmp_path)
+    assert "--ready-file" in done.complaint
+
+
 async def test_engines_that_do_not_run_are_one_line_that_says_what_to_do(
     command: Command, tmp_path: Path
 ) -> None:

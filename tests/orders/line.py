@@ -96,7 +96,7 @@ class Line:
         async with self.pool.acquire() as conn:
             await conn.execute("update orders set next_at = now() where next_at < 'infinity'")
         asked = 0
-        while number := await self.tracker.poll(self.adapter, self.provider):
+        while number := (await self.tracker.poll(self.adapter, self.provider)).asked:
             asked += number
             if number < 100:
                 break
@@ -173,6 +173,6 @@ async def open_line(
             adapter=adapt(provider, transport)[0],
             sender=Sender(world.pool, dispatch, clock),
             tracker=Tracker(world.pool, tracking, clock),
-            intake=Intake(world.pool, catalogue, lambda: None, largest=250),
+            intake=Intake(world.pool, catalogue, lambda _: None, largest=250),
             catalogue=catalogue,
         )

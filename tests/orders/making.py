@@ -46,6 +46,7 @@ def an_order(
         request_id="r-1",
         created_at=NOW - age,
         updated_at=NOW - age,
+        missing_since=None,
     )
     return replace(order, **values)  # type: ignore[arg-type]
 

@@ -12,7 +12,7 @@ from gateway.grouping import GroupFailed
 from gateway.orders.drafting import Draft, draft_order
 from gateway.orders.intake import Intake
 from gateway.store import services
-from gateway.store.connection import Pool
+from gateway.store.connection import Pool, transaction
 from schemas.catalogue import ServiceChange
 from schemas.money import UNIT, parse_rate
 from schemas.panel_v2 import PanelError
@@ -63,7 +63,7 @@ async def counter(world: World, pool: Pool) -> Counter:
     async with pool.acquire() as conn:
         await catalogue.refresh(conn)
     woken: list[None] = []
-    intake = Intake(pool, catalogue, lambda: woken.append(None), largest=250)
+    intake = Intake(pool, catalogue, lambda _: woken.append(None), largest=250)
     return Counter(intake, catalogue, pool, service, woken)
 
 
@@ -144,7 +144,7 @@ async def test_two_gateways_at_once_spend_the_same_money_once(
     counter: Counter, world: World, pool: Pool
 ) -> None:
     customer = await world.reseller(funds="9")
-    other = Intake(pool, counter.catalogue, lambda: None, largest=7)
+    other = Intake(pool, counter.catalogue, lambda _: None, largest=7)
     drafts = [counter.draft(customer, 1000) for _ in range(30)]
     answers = await asyncio.gather(
         *map(counter.intake.submit, drafts[::2]),
@@ -291,7 +291,7 @@ async def test_no_order_id_is_given_twice_by_intakes_of_several_processes(
     counter: Counter, world: World, pool: Pool
 ) -> None:
     customer = await world.reseller(funds="1000")
-    intakes = [Intake(pool, counter.catalogue, lambda: None, largest=5) for _ in range(3)]
+    intakes = [Intake(pool, counter.catalogue, lambda _: None, largest=5) for _ in range(3)]
     answers = await asyncio.gather(
         *(intakes[n % 3].submit(counter.draft(customer, 10)) for n in range(300))
     )
@@ -319,3 +319,15 @@ async def test_further_parameters_are_kept_as_given(
     async with pool.acquire() as conn:
         kept = await conn.fetchval("select parameters from orders where id = $1", order)
     assert json.loads(kept) == {"comments": comments}
+
+
+async def test_a_balance_that_somebody_holds_delays_nobody_else_for_long(
+    counter: Counter, world: World, pool: Pool
+) -> None:
+    held, free = await world.reseller("held"), await world.reseller("free")
+    async with pool.acquire() as conn, transaction(conn):
+        await conn.execute("select 1 from balance where reseller_id = $1 for update", held.id)
+        drafts = [counter.draft(held, 100), counter.draft(free, 100), counter.draft(held, 100)]
+        answers = await asyncio.gather(*map(counter.intake.submit, drafts), return_exceptions=True)
+    assert [isinstance(answer, GroupFailed) for answer in answers] == [True, False, True]
+    await world.assert_sound()

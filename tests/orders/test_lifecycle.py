@@ -1,5 +1,6 @@
 """What an upstream's report makes of an order: each report, and any sequence."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from schemas.orders import FINAL_STATES, FINAL_WORDS, MOVES, Order, OrderState, 
 from schemas.upstream import UpstreamStatus, UpstreamWord
 from tests.orders.making import NOW, an_order, written
 
-POLLING = Polling(first_ms=30_000, last_ms=900_000, correction_ms=86_400_000)
+POLLING = Polling(first_ms=30_000, last_ms=900_000, correction_ms=86_400_000, watch_ms=604_800_000)
 _CHARGE = 10 * UNIT
 
 
@@ -57,7 +58,7 @@ def test_the_same_report_again_moves_nothing() -> None:
 )
 def test_the_same_end_again_changes_nothing(end: UpstreamStatus) -> None:
     once = after(an_order(), end)
-    assert after_status(once, end, NOW, POLLING) is None
+    assert after(once, end) == once
 
 
 def test_pending_after_in_progress_is_not_shown() -> None:
@@ -162,7 +163,7 @@ def test_a_finished_order_never_gets_better_and_takes_no_money_back(
     first: UpstreamStatus, then: UpstreamStatus
 ) -> None:
     ended = after(an_order(), first)
-    assert after_status(ended, then, NOW, POLLING) is None
+    assert after(ended, then) == ended
 
 
 # T06-T07: ends that make no sense
@@ -243,10 +244,33 @@ def test_fail_says_nothing_about_money_and_goes_to_a_person() -> None:
 
 def test_an_order_that_the_upstream_does_not_know_waits_a_day_for_a_person() -> None:
     forgotten = heard(None, error="Incorrect order ID")
-    young = an_order(age=timedelta(hours=23))
-    assert after(young, forgotten) == young
-    old = after(an_order(age=timedelta(hours=25)), forgotten)
+    young = an_order(age=timedelta(days=9), missing_since=NOW - timedelta(hours=23))
+    assert after(young, forgotten).state is OrderState.PLACED
+    old = after(an_order(missing_since=NOW - timedelta(hours=25)), forgotten)
     assert (old.state, old.refunded) == (OrderState.REVIEW, 0)
+
+
+def test_only_denials_count_towards_a_day_of_missing() -> None:
+    order = an_order(age=timedelta(days=9), missing_since=NOW - timedelta(hours=25))
+    assert after(order, heard(None, error="Temporary database error")).state is OrderState.PLACED
+
+    def missing(status: UpstreamStatus) -> bool:
+        change = after_status(order, status, NOW, POLLING)
+        assert change is not None
+        return change.missing
+
+    young = replace(order, missing_since=None)
+    change = after_status(young, heard(None, error="Order not found."), NOW, POLLING)
+    assert change is not None
+    assert change.missing
+    assert not missing(heard(None, error="Temporary database error"))
+    assert not missing(heard(UpstreamWord.PENDING))
+
+
+def test_a_start_count_of_zero_gives_way_to_the_real_one() -> None:
+    order = after(an_order(start_count=0), heard(UpstreamWord.IN_PROGRESS, start_count=3572))
+    assert order.start_count == 3572
+    assert after(order, heard(UpstreamWord.COMPLETED, start_count=9)).start_count == 3572
 
 
 def test_silence_never_ends_an_order() -> None:
@@ -347,7 +371,7 @@ def test_no_sequence_of_reports_pays_too_much_or_unsays_an_end(
         assert 0 <= new.wire_charge <= charge
         assert 0 <= new.wire_remains <= quantity
         assert new.remains is None or abs(new.remains) < 2**31
-        assert change.next_in >= 0
+        assert change.next_in is None or change.next_in >= 0
         if order.state in FINAL_STATES:
             assert told(new) == told(order)
         elif new.state in FINAL_STATES:

@@ -275,13 +275,13 @@ async def test_an_order_being_asked_for_is_not_asked_for_twice(line: Line) -> No
         return bool((await line.panel.control("state"))["requests"].get("status"))
 
     await eventually(asked)
-    assert await line.tracker.poll(line.adapter, line.provider) == 0
-    assert await first == 3
+    assert (await line.tracker.poll(line.adapter, line.provider)).asked == 0
+    assert (await first).asked == 3
 
 
 async def test_orders_of_another_provider_are_left_alone(line: Line, world: World) -> None:
     [number] = await line.placed(faulty("cancel"))
     other = await world.provider(line.panel.url, line.panel.key, "other")
     await line.panel.control("advance", {"work": 1})
-    assert await line.tracker.poll(line.adapter, other) == 0
+    assert (await line.tracker.poll(line.adapter, other)).asked == 0
     assert (await line.row(number))["state"] == OrderState.PLACED

@@ -7,7 +7,10 @@ import pytest
 
 from gateway.store.connection import Pool
 from gateway.store.migrate import MigrationError, migrate, migrations, pending_migrations
+from tests.conftest import eventually
 
+#: The turn to migrate; constant over versions, or an old and a new one would not wait.
+_LOCK = 7_301_001
 _NAMES = [name for name, _ in migrations()]
 
 
@@ -41,6 +44,64 @@ async def test_migrations_at_the_same_time_apply_each_once(empty_pool: Pool) -> 
     assert sorted(done) == [[], [], [], _NAMES]
 
 
+async def test_a_migration_waits_for_another_longer_than_for_any_other_lock(pool: Pool) -> None:
+    async def run() -> list[str]:
+        async with pool.acquire() as conn:
+            await conn.execute("set lock_timeout = '100ms'")
+            done = await migrate(conn)
+            assert await conn.fetchval("show lock_timeout") == "100ms"
+            await conn.execute("reset lock_timeout")
+            return done
+
+    async with pool.acquire() as other:
+        await other.execute(f"select pg_advisory_lock({_LOCK})")
+        waiting = asyncio.create_task(run())
+        await eventually(lambda: _waited(pool, seconds=0.5))
+        await other.execute(f"select pg_advisory_unlock({_LOCK})")
+    assert await waiting == []
+    assert not await _held(pool)
+
+
+async def test_a_migration_that_is_broken_off_while_it_waits_keeps_no_lock(pool: Pool) -> None:
+    async with pool.acquire() as conn, pool.acquire() as other:
+        await other.execute(f"select pg_advisory_lock({_LOCK})")
+        waiting = asyncio.create_task(migrate(conn))
+        await eventually(lambda: _waited(pool))
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await other.execute(f"select pg_advisory_unlock({_LOCK})")
+        assert await conn.fetchval("show lock_timeout") == "3s"
+    assert not await _held(pool)
+
+
+async def _waited(pool: Pool, seconds: float = 0.0) -> bool:
+    """Whether somebody has waited that long for the turn to migrate."""
+    async with pool.acquire() as conn:
+        return bool(
+            await conn.fetchval(
+                """select count(*) from pg_locks where locktype = 'advisory' and not granted
+                      and objid = $1 and waitstart < clock_timestamp() - $2 * interval '1 second'
+                      and database = (select oid from pg_database
+                                       where datname = current_database())""",
+                _LOCK,
+                seconds,
+            )
+        )
+
+
+async def _held(pool: Pool) -> bool:
+    async with pool.acquire() as conn:
+        return bool(
+            await conn.fetchval(
+                """select count(*) from pg_locks where locktype = 'advisory' and objid = $1
+                      and database = (select oid from pg_database
+                                       where datname = current_database())""",
+                _LOCK,
+            )
+        )
+
+
 async def test_a_migration_that_was_changed_since_is_refused(pool: Pool) -> None:
     async with pool.acquire() as conn:
         await conn.execute("update migration set sha256 = 'other' where name = $1", _NAMES[0])
@@ -63,29 +124,3 @@ async def test_a_migration_that_fails_leaves_nothing_and_can_be_repeated(empty_p
         assert await conn.fetchval("select to_regclass('orders') is null")
         await conn.execute("drop view order_event")
         assert await migrate(conn) == _NAMES
-
-
-@pytest.mark.parametrize("used", [1, 4_999_999, 5_000_001, 23_000_000, 2_147_483_000])
-async def test_there_is_always_room_for_orders_to_come(pool: Pool, used: int) -> None:
-    async with pool.acquire() as conn:
-        await conn.execute("select setval('order_id', $1)", used)
-        await conn.fetchval("select make_order_ranges()")
-        assert await conn.fetchval("select make_order_ranges()") == 0
-        for ahead in (0, 4_999_999):
-            number = min(used + ahead, 2**31 - 2)
-            await conn.execute(
-                "insert into order_event values ($1, 1, 'queued', 'sending', 'test')", number
-            )
-            with pytest.raises(asyncpg.RestrictViolationError):
-                await conn.execute("delete from order_event where order_id = $1", number)
-
-
-async def test_ranges_made_at_the_same_time_are_made_once(pool: Pool) -> None:
-    async with pool.acquire() as conn:
-        await conn.execute("select setval('order_id', 40000000)")
-
-    async def make() -> int:
-        async with pool.acquire() as conn:
-            return int(await conn.fetchval("select make_order_ranges()"))
-
-    assert sorted(await asyncio.gather(*(make() for _ in range(4)))) == [0, 0, 0, 9]

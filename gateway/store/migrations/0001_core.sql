@@ -156,6 +156,7 @@ create table orders (
     next_at timestamptz not null default now(),   -- when it needs to be looked at: send, lease end, poll
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
+    missing_since timestamptz,            -- the upstream says since then that it does not have it
     primary key (id),
     constraint order_refund check (refunded between 0 and charge)
 ) partition by range (id);
@@ -163,8 +164,12 @@ create type new_order as (
     id int, reseller_id int, service_id int, service_type text, provider_id int,
     upstream_service text, link text, quantity int, parameters jsonb, rate bigint, charge bigint,
     currency text, request_id text);
-create index orders_open on orders (provider_id, state, next_at) where state in (
-    'queued', 'sending', 'unknown', 'review', 'placed', 'in_progress');
+-- Every open order is in one of these, in the order in which it is looked for; finished ones leave.
+create index orders_queued on orders (provider_id, next_at) where state = 'queued';
+create index orders_sending on orders (next_at) where state = 'sending';
+create index orders_polled on orders (provider_id, next_at)
+    where state in ('placed', 'in_progress');
+create index orders_doubtful on orders (state) where state in ('unknown', 'review');
 
 -- Finished orders that an upstream may still correct; 'infinity' ends the watch.
 create index orders_correctable on orders (provider_id, next_at)
@@ -233,6 +238,9 @@ create trigger no_truncate before truncate on order_event
     for each statement execute function refuse_change();
 
 -- Makes the ranges of order ids up to and beyond the ids handed out: always two ahead.
+-- A range is made apart and then attached, because "create table ... partition of" would wait for
+-- every reader of the whole table, and all other readers would wait behind it. Attaching ties the
+-- copied indexes to the whole table's and brings its row triggers.
 create function make_order_ranges() returns int language plpgsql as $$
 declare
     width constant int := 5000000;
@@ -240,18 +248,21 @@ declare
     lower bigint;
     made int := 0;
     base text;
+    range text;
 begin
     perform pg_advisory_xact_lock(hashtext('make_order_ranges'));
     select last_value into newest from order_id;
     lower := newest / width * width;      -- older ranges may have been detached: leave them alone
     while lower <= least(newest + 2 * width, 2147483647) loop
         foreach base in array array['orders', 'attempt', 'order_event'] loop
-            if to_regclass(format('%I', base || '_' || lower / width)) is null then
-                execute format('create table %I partition of %I for values from (%s) to (%s)',
-                    base || '_' || lower / width, base, lower, least(lower + width, 2147483647));
+            range := base || '_' || lower / width;
+            if to_regclass(format('%I', range)) is null then
+                execute format('create table %I (like %I including all)', range, base);
+                execute format('alter table %I attach partition %I for values from (%s) to (%s)',
+                    base, range, lower, least(lower + width, 2147483647));
                 if base = 'order_event' then      -- a range has its own door to truncate
                     execute format('create trigger no_truncate before truncate on %I
-                        for each statement execute function refuse_change()', base || '_' || lower / width);
+                        for each statement execute function refuse_change()', range);
                 end if;
                 made := made + 1;
             end if;

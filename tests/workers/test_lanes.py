@@ -1,0 +1,93 @@
+"""Lanes as the gateway runs them: through stops, edits of accounts, and panels that fall silent."""
+
+import asyncio
+import json
+from typing import Any
+
+from gateway.store.connection import Pool
+from schemas.orders import OrderState
+from tests.conftest import OpenGateway, eventually
+from tests.panel_client import PanelClient
+from tests.sandbox_process import SandboxProcess
+from tests.world import World
+
+
+async def _states(pool: Pool) -> dict[str, int]:
+    rows = await pool.fetch("select state, count(*) from orders group by state")
+    return {row["state"]: row["count"] for row in rows}
+
+
+async def _place(client: PanelClient, service: int, links: list[str]) -> None:
+    await asyncio.gather(*(client.add(service, 100, link) for link in links))
+
+
+async def test_an_orderly_stop_under_load_leaves_no_order_in_doubt(
+    world: World, pool: Pool, sandbox: SandboxProcess, open_gateway: OpenGateway
+) -> None:
+    service = await world.service(
+        await world.provider(sandbox.url, sandbox.key, in_flight=50), upstream_service="101"
+    )
+    customer = await world.reseller(funds="1000")
+    for run in range(6):
+        async with (
+            open_gateway() as gateway,
+            PanelClient(gateway.api_url, customer.key) as client,
+        ):
+            links = [f"https://a.example/{run}/{n}" for n in range(60)]
+            await _place(client, service, links)
+        states = await _states(pool)
+        assert OrderState.SENDING not in states
+        assert OrderState.UNKNOWN not in states
+
+
+async def test_an_account_that_was_broken_and_mended_sends_again(
+    world: World, pool: Pool, sandbox: SandboxProcess, open_gateway: OpenGateway
+) -> None:
+    provider = await world.provider(sandbox.url, sandbox.key)
+    service = await world.service(provider, upstream_service="101")
+    customer = await world.reseller()
+
+    async def options(**changed: object) -> None:
+        value = json.dumps(provider.options | changed)
+        await pool.execute("update provider set options = $1", value)
+
+    async with (
+        open_gateway() as gateway,
+        PanelClient(gateway.api_url, customer.key) as client,
+    ):
+        await client.add(service)
+        await eventually(lambda: _placed(pool, 1))
+        await options(in_flight=0)
+        await eventually(lambda: _unusable(gateway, provider.id))
+        await options()
+        await client.add(service, link="https://a.example/2")
+        await eventually(lambda: _placed(pool, 2))
+
+
+async def _placed(pool: Pool, number: int) -> bool:
+    return (await _states(pool)).get(OrderState.PLACED) == number
+
+
+async def _unusable(gateway: Any, provider_id: int) -> bool:
+    return provider_id in gateway._lanes._unusable
+
+
+async def test_a_panel_that_answers_nonsense_gets_one_order_at_a_time(
+    world: World, pool: Pool, sandbox: SandboxProcess, open_gateway: OpenGateway
+) -> None:
+    provider = await world.provider(sandbox.url, sandbox.key, in_flight=4)
+    service = await world.service(provider, upstream_service="101")
+    customer = await world.reseller()
+    await sandbox.control("faults", {"action": "add", "fault": "html-before", "times": 1000})
+    async with (
+        open_gateway() as gateway,
+        PanelClient(gateway.api_url, customer.key) as client,
+    ):
+        await _place(client, service, [f"https://a.example/{n}" for n in range(40)])
+
+        async def in_doubt() -> bool:
+            return (await _states(pool)).get(OrderState.UNKNOWN, 0) >= 5
+
+        await eventually(in_doubt)
+        # The first four were out together; since then it is one by one, with growing pauses.
+        assert (await _states(pool))[OrderState.QUEUED] >= 30
