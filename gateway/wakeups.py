@@ -60,7 +60,9 @@ class Wakeups:
                 if not lost:
                     log.warning("wakeups.lost", reason=type(error).__name__)
                 lost = True
-                await asyncio.sleep(_RETRY_SECONDS)
+            except Exception:
+                log.exception("wakeups.failed")
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def _send(self) -> None:
         while True:
