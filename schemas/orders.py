@@ -201,6 +201,17 @@ class PolledOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedOrder:
+    """An order that a reseller has placed under an external id; ``parameters`` is JSON."""
+
+    id: int
+    service_id: int
+    link: str
+    quantity: int
+    parameters: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ToldOrder:
     """An order as its reseller is told of it; ``wire_status`` is one of ``WireStatus``' words."""
 

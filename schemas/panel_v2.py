@@ -24,6 +24,7 @@ INCORRECT_ORDER = "Incorrect order ID"
 INCORRECT_QUANTITY = "Incorrect quantity"
 BAD_LINK = "Bad link"
 NOT_ENOUGH_FUNDS = "Not enough funds on balance"
+EXTERNAL_ID_USED = "external_id was used with other parameters"
 SUSPENDED = "Your account has been suspended."
 TOO_LARGE = "Request too large"
 TEMPORARY = (
@@ -50,6 +51,7 @@ def incorrect(parameter: str) -> str:
 MAX_IDS = 100
 MAX_LINK = 2048
 
+_EXTERNAL_ID = re.compile(r"[\x20-\x7e]{1,255}")
 _ABSENT = frozenset({"", "undefined", "null", "nan", "none"})
 _QUANTITY = re.compile(r"(0|[1-9][0-9]{0,39})(?:\.0)?", re.ASCII)
 _ID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
@@ -112,6 +114,23 @@ def read_link(text: str) -> str:
     if scheme[1].lower() not in ("http", "https") or not sound:
         raise PanelError(BAD_LINK)
     return link
+
+
+def read_external_id(texts: Iterable[str]) -> str | None:
+    """A client's own name for an order: 1 to 255 printable ASCII characters, or None.
+
+    Clients name it in several places; what they say there must agree.
+
+    Raises:
+        PanelError: ``Incorrect request``.
+    """
+    given_names = {text.strip(_BLANKS) for text in texts} - {""}
+    if not given_names:
+        return None
+    name = given_names.pop()
+    if given_names or _EXTERNAL_ID.fullmatch(name) is None:
+        raise PanelError(INCORRECT_REQUEST)
+    return name
 
 
 def read_lines(text: str) -> list[str]:

@@ -1,18 +1,22 @@
 """From a client's fields to an order that can be charged: checked and priced by its type."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from schemas import panel_v2 as wire
 from schemas.catalogue import Service
 from schemas.money import Micros, charge_of
+from schemas.orders import NamedOrder
 from schemas.panel_v2 import PanelError
 from schemas.services import SERVICE_TYPES, Parameter, ParameterKind, Pricing
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What one reseller wants: a sound order at the price of one catalogue version."""
+    """What one reseller wants: a sound order at the price of one catalogue version.
+
+    ``external_id`` is the reseller's own name for it, under which it is placed at most once.
+    """
 
     reseller_id: int
     currency: str
@@ -22,6 +26,7 @@ class Draft:
     parameters: str | None
     charge: Micros
     request_id: str
+    external_id: str | None = None
 
 
 def draft_order(
@@ -68,13 +73,22 @@ def redraft(draft: Draft, service: Service) -> Draft:
         PanelError: when the service no longer takes it.
     """
     fields = {"link": draft.link, "quantity": str(draft.quantity)}
-    return draft_order(
+    priced = draft_order(
         service,
         fields | json.loads(draft.parameters or "{}"),
         reseller_id=draft.reseller_id,
         currency=draft.currency,
         request_id=draft.request_id,
     )
+    return replace(priced, external_id=draft.external_id)
+
+
+def is_repeat(draft: Draft, earlier: NamedOrder) -> bool:
+    """Whether a draft asks again for the order that was placed under its external id."""
+    return (
+        (draft.service.id, draft.link, draft.quantity)
+        == (earlier.service_id, earlier.link, earlier.quantity)
+    ) and json.loads(draft.parameters or "{}") == json.loads(earlier.parameters or "{}")
 
 
 def _required(fields: dict[str, str], parameter: Parameter) -> str:

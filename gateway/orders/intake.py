@@ -14,6 +14,7 @@ from gateway.grouping import GroupFailed, Groups
 from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
 from gateway.money.ledger import BalanceLocked, Book
 from gateway.orders.drafting import Draft, redraft
+from gateway.orders.naming import Names
 from gateway.store import orders, versions
 from gateway.store.connection import Connection, Pool, transaction
 from schemas.orders import NewOrder
@@ -83,9 +84,11 @@ class Intake:
                 async with transaction(conn):
                     resellers = {draft.reseller_id for draft in drafts}
                     book = await Book.open(conn, resellers, skip_locked=skip_locked)
-                    answers, accepted = self._decide(priced, book)
+                    names = await Names.open(conn, drafts)
+                    answers, accepted = self._decide(priced, book, names)
                     if await orders.insert_orders(conn, accepted, snapshot.version):
                         await book.write(conn)
+                        await names.write(conn)
                         return answers
                 snapshot = await self._catalogue.refresh(conn)
                 priced = [_repriced(draft, snapshot) for draft in drafts]
@@ -97,7 +100,7 @@ class Intake:
                 self._ids.extend(range(first + versions.ORDER_ID_BLOCK - 1, first - 1, -1))
 
     def _decide(
-        self, drafts: Sequence[Draft | Exception], book: Book
+        self, drafts: Sequence[Draft | Exception], book: Book, names: Names
     ) -> tuple[list[int | Exception], list[NewOrder]]:
         answers: list[int | Exception] = []
         accepted: list[NewOrder] = []
@@ -105,16 +108,21 @@ class Intake:
             if isinstance(draft, Exception):
                 answers.append(draft)
                 continue
+            earlier = names.earlier(draft)
+            if earlier is not None:
+                answers.append(earlier)
+                continue
             if draft.reseller_id not in book:
                 answers.append(GroupFailed("the balance is locked"))
                 continue
             order_id = self._ids.pop()
-            if book.charge(draft.reseller_id, draft.charge, order_id):
-                accepted.append(_new_order(order_id, draft))
-                answers.append(order_id)
-            else:
+            if not book.charge(draft.reseller_id, draft.charge, order_id):
                 self._ids.append(order_id)
                 answers.append(PanelError(NOT_ENOUGH_FUNDS))
+                continue
+            accepted.append(_new_order(order_id, draft))
+            answers.append(order_id)
+            names.give(draft, order_id)
         return answers, accepted
 
 

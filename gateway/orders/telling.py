@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from gateway.grouping import Groups
-from gateway.store import ledger, orders
+from gateway.store import external_ids, ledger, orders
 from gateway.store.connection import Pool
 from schemas.money import Micros
 from schemas.orders import ToldOrder
@@ -26,6 +26,13 @@ class Teller:
     async def orders(self, reseller_id: int, order_ids: Iterable[int]) -> dict[int, ToldOrder]:
         """Those of the orders that are the reseller's; the others are left out."""
         return await self._orders.submit((reseller_id, tuple(order_ids)))
+
+    async def named_order(self, reseller_id: int, external_id: str) -> ToldOrder | None:
+        """The order that the reseller placed under its own name for it."""
+        name = (reseller_id, external_id)
+        async with self._pool.acquire() as conn:
+            found = (await external_ids.list_named_orders(conn, [name])).get(name)
+        return (await self.orders(reseller_id, [found.id])).get(found.id) if found else None
 
     async def _read_balances(self, reseller_ids: Sequence[int]) -> list[Micros | Exception]:
         async with self._pool.acquire() as conn:

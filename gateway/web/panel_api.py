@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 import structlog
@@ -38,6 +38,8 @@ _ACTIONS = {
     "multistatus": "status",
     "balance": "balance",
 }
+_NAMING_ACTIONS = frozenset({"add", "status"})
+_EXTERNAL_NAMES = ("external_id", "request_id", "idempotency_key")
 _KEY_NAMES = ("key", "api_key", "api", "api_token")
 
 
@@ -48,6 +50,7 @@ class Call:
     access: Access
     fields: Fields
     request_id: str
+    external_id: str | None
 
 
 class PanelApi:
@@ -83,7 +86,9 @@ class PanelApi:
             fields = await read_fields(request)
             action = self._action(fields)
             access = await self._access(request, fields)
-            body = await self._handlers[action](Call(access, fields, request_id))
+            name = _external_id(request, fields) if action in _NAMING_ACTIONS else None
+            call = Call(access, fields, request_id, name)
+            body = await self._handlers[action](call)
         except PanelError as refusal:
             self._counts.add(action, "refused")
             return _refusal(request, str(refusal))
@@ -151,9 +156,13 @@ class PanelApi:
             currency=call.access.currency,
             request_id=call.request_id,
         )
+        if call.external_id is not None:
+            draft = replace(draft, external_id=call.external_id)
         return wire.add_answer(await self._intake.submit(draft))
 
     async def _status(self, call: Call) -> bytes:
+        if call.external_id is not None and not {"order", "orders"} & call.fields.keys():
+            return await self._status_of_named(call, call.external_id)
         asked = wire.read_ids(every(call.fields, "order"), every(call.fields, "orders"))
         if not asked.tokens:
             named = "order" in call.fields or "orders" in call.fields
@@ -167,6 +176,18 @@ class PanelApi:
         if order is None:
             raise PanelError(wire.INCORRECT_ORDER)
         return wire.status_text(order).encode()
+
+    async def _status_of_named(self, call: Call, external_id: str) -> bytes:
+        order = await self._teller.named_order(call.access.reseller_id, external_id)
+        if order is None:
+            raise PanelError(wire.INCORRECT_ORDER)
+        return wire.status_text(order).encode()
+
+
+def _external_id(request: web.Request, fields: Fields) -> str | None:
+    named = [text for name in _EXTERNAL_NAMES if name in fields for text in every(fields, name)]
+    header = request.headers.get("Idempotency-Key")
+    return wire.read_external_id([*named, header] if header else named) if named or header else None
 
 
 def _bearer(request: web.Request) -> str:
