@@ -157,7 +157,7 @@ BUGS = (
         file="gateway/orders/tracking.py",
         before="""
             log.warning("poll.failed", provider=provider.name, reason=str(error), orders=len(due))
-            return len(due)
+            return Polled(len(due), answered=False)
 """,
         after="""
             heard = {order.upstream_id: UpstreamStatus("canceled") for order in due}
