@@ -133,7 +133,7 @@ class TrackingLane:
         self.loop = Loop(f"tracking:{record.name}", self._work)
 
     async def stop(self) -> None:
-        """Stop asking; an answer that is still out is not waited for, reads repeat."""
+        """Stop asking; an answer that is late is given up, because reads can be repeated."""
         await self.loop.stop()
 
     async def _work(self) -> float:
