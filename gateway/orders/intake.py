@@ -17,6 +17,7 @@ from gateway.orders.drafting import Draft, redraft
 from gateway.orders.naming import Names
 from gateway.store import orders, versions
 from gateway.store.connection import Connection, Pool, transaction
+from gateway.store.versions import ORDER_ID_BLOCK
 from schemas.orders import NewOrder
 from schemas.panel_v2 import INCORRECT_SERVICE, NOT_ENOUGH_FUNDS, PanelError
 
@@ -94,10 +95,12 @@ class Intake:
                 priced = [_repriced(draft, snapshot) for draft in drafts]
 
     async def _lease_ids(self, conn: Connection, number: int) -> None:
+        """Have at least ``number`` ids at hand, the lowest at the end of the list."""
         if len(self._ids) < number:
-            blocks = _SPARE_BLOCKS + number // versions.ORDER_ID_BLOCK
-            for first in await versions.lease_order_ids(conn, blocks):
-                self._ids.extend(range(first + versions.ORDER_ID_BLOCK - 1, first - 1, -1))
+            blocks = _SPARE_BLOCKS + number // ORDER_ID_BLOCK
+            firsts = await versions.lease_order_ids(conn, blocks)
+            leased = [id_ for first in firsts for id_ in range(first, first + ORDER_ID_BLOCK)]
+            self._ids[:0] = leased[::-1]
 
     def _decide(
         self, drafts: Sequence[Draft | Exception], book: Book, names: Names

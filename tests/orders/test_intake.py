@@ -331,3 +331,11 @@ async def test_a_balance_that_somebody_holds_delays_nobody_else_for_long(
         answers = await asyncio.gather(*map(counter.intake.submit, drafts), return_exceptions=True)
     assert [isinstance(answer, GroupFailed) for answer in answers] == [True, False, True]
     await world.assert_sound()
+
+
+async def test_orders_of_one_process_are_numbered_upwards_from_one(
+    counter: Counter, world: World
+) -> None:
+    customer = await world.reseller(funds="1000")
+    numbers = [await counter.intake.submit(counter.draft(customer, 10)) for _ in range(400)]
+    assert numbers == list(range(1, 401))
