@@ -9,6 +9,7 @@ _INTAKE = "tests/orders/test_intake.py"
 _LEASES = "tests/orders/test_leases.py"
 _LEDGER = "tests/money/test_ledger.py"
 _LIFECYCLE = "tests/orders/test_lifecycle.py"
+_NAMES = "tests/web/test_external_ids.py"
 _READING = "tests/providers/test_reading.py"
 _TRACKING = "tests/orders/test_tracking.py"
 _TRANSPORT = "tests/providers/test_transport.py"
@@ -170,6 +171,13 @@ BUGS = (
         before="told = order.state in FINAL_STATES",
         after="told = order.state in ()",
         test=f"{_LIFECYCLE}::test_a_late_correction_pays_the_difference_and_leaves_what_was_told",
+    ),
+    Bug(
+        name="a repeated name is a new order",
+        file="gateway/orders/naming.py",
+        before="order = self._known.get((draft.reseller_id, draft.external_id))",
+        after="order = None",
+        test=f"{_NAMES}::test_a_repeated_name_is_one_order_and_one_charge",
     ),
     Bug(
         name="an old price is charged",
