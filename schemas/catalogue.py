@@ -6,30 +6,51 @@ from schemas.money import Micros
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """Who can deliver a service: one provider's service. ``cost`` is the house's per 1,000.
+
+    The lowest ``priority`` is asked first; among equals ``weight`` is a route's share.
+    """
+
+    id: int
+    service_id: int
+    provider_id: int
+    provider: str
+    upstream_service: str
+    cost: Micros
+    priority: int
+    weight: int
+    enabled: bool
+    disabled_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
-    """A service with the route that delivers it; ``rate`` and ``cost`` are per 1,000."""
+    """A service with the routes that deliver it, first choice first; ``rate`` is per 1,000."""
 
     id: int
     name: str
     type: str
     category: str
+    description: str
+    position: int
     rate: Micros
     minimum: int
     maximum: int
+    step: int
     dripfeed: bool
     refill: bool
     cancel: bool
+    keep_links: bool
+    below_cost: bool
     enabled: bool
     disabled_reason: str | None
-    provider_id: int
-    provider: str
-    upstream_service: str
-    cost: Micros
+    routes: tuple[Route, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NewService:
-    """A service as it is imported."""
+    """A service as it is imported, with its first route."""
 
     upstream_service: str
     name: str

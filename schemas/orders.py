@@ -101,7 +101,9 @@ FINAL_WORDS: dict[OrderState, WireStatus] = {
 
 
 class NewOrder(NamedTuple):
-    """An order as intake accepts it, already priced and routed. ``rate`` is per 1,000.
+    """An order as intake accepts it, already priced and routed.
+
+    ``rate`` is per 1,000, ``cost`` is what we expect to pay for the whole.
 
     A row of the database's type ``new_order``: the same columns in the same order.
     """
@@ -119,6 +121,7 @@ class NewOrder(NamedTuple):
     charge: Micros
     currency: str
     request_id: str
+    cost: Micros
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from decimal import Decimal
 from gateway.errors import UserError
 from gateway.store import services
 from gateway.store.connection import Pool, transaction
-from schemas.catalogue import NewService, Service, ServiceChange
+from schemas.catalogue import NewService, Route, Service, ServiceChange
 from schemas.money import BadAmount, micros_from, rate_above
 from schemas.providers import ProviderRecord
 from schemas.upstream import RefusedRow, UpstreamCatalogue, UpstreamService
@@ -93,17 +93,17 @@ def _first_of_each(rows: Iterable[UpstreamService]) -> Iterable[UpstreamService]
     return found.values()
 
 
-def followed(service: Service, row: UpstreamService | None) -> tuple[int, str | None]:
-    """The cost after a sync, and why the service must be switched off, if it must."""
+def followed(service: Service, route: Route, row: UpstreamService | None) -> tuple[int, str | None]:
+    """A route's cost after a sync, and why its service must be switched off, if it must."""
     if row is None:
-        return service.cost, "the upstream no longer offers it"
+        return route.cost, "the upstream no longer offers it"
     if row.type != service.type:
         # What a price and the limits are for depends on the type: this is another service.
-        return service.cost, f"the upstream changed its type from {service.type} to {row.type}"
+        return route.cost, f"the upstream changed its type from {service.type} to {row.type}"
     try:
         cost = micros_from(row.rate)
     except BadAmount:
-        return service.cost, "the upstream's price is absurd"
+        return route.cost, "the upstream's price is absurd"
     if cost > service.rate:
         return cost, "the upstream's price is above ours"
     return cost, None
@@ -126,19 +126,20 @@ async def sync_services(
     off: dict[int, str] = {}
     async with pool.acquire() as conn, transaction(conn):
         await services.lock_routes(conn, provider.id)
-        for service in await services.list_services(conn):
-            if service.provider_id != provider.id:
+        ours = [(s, r) for s in await services.list_services(conn) for r in s.routes]
+        for service, route in ours:
+            if route.provider_id != provider.id:
                 continue
-            row = rows.get(service.upstream_service)
-            cost, reason = followed(service, row)
+            row = rows.get(route.upstream_service)
+            cost, reason = followed(service, route, row)
             if reason is not None and service.enabled:
                 off[service.id] = reason
                 switch = ServiceChange(enabled=False, disabled_reason=reason)
                 await services.set_service(conn, service.id, switch)
             limits = (row.minimum, row.maximum) if row else (service.minimum, service.maximum)
-            if (cost, *limits) != (service.cost, service.minimum, service.maximum):
+            if (cost, *limits) != (route.cost, service.minimum, service.maximum):
                 changed.append(service.id)
                 bounds = ServiceChange(minimum=limits[0], maximum=limits[1])
                 await services.set_service(conn, service.id, bounds)
-                await services.set_route_cost(conn, provider.id, service.upstream_service, cost)
+                await services.set_route_cost(conn, route.id, cost)
     return Synced(tuple(changed), off)

@@ -31,6 +31,11 @@ def services_answer(rows: Iterable[Service]) -> bytes:
     )
 
 
+def is_for_sale(service: Service) -> bool:
+    """Whether the service is on, and somebody is there to deliver it."""
+    return service.enabled and any(route.enabled for route in service.routes)
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What is sold at one version of the catalogue. ``answer`` is what ``services`` returns."""
@@ -56,6 +61,6 @@ class Catalogue:
             return self.current
         async with transaction(conn, isolation="repeatable read"):
             version = await versions.get_catalogue_version(conn)
-            rows = [s for s in await services.list_services(conn) if s.enabled]
+            rows = [s for s in await services.list_services(conn) if is_for_sale(s)]
         self.current = Snapshot(version, {s.id: s for s in rows}, services_answer(rows))
         return self.current

@@ -166,7 +166,7 @@ async def _connect_sandbox(
 ) -> None:
     async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
         record = await _account(settings, conn, transport, panel, panel_key)
-        if any(s.provider_id == record.id for s in await services.list_services(conn)):
+        if await services.list_services(conn):
             return
         adapter, _ = upstreams.adapt(record, transport)
         catalogue = await adapter.services()

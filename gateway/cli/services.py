@@ -60,11 +60,16 @@ def _service(service: Service) -> dict[str, object]:
         "rate": format_amount(service.rate),
         "min": str(service.minimum),
         "max": str(service.maximum),
-        "provider": service.provider,
-        "upstream_service": service.upstream_service,
         "enabled": service.enabled,
-        "cost": format_amount(service.cost),
         "disabled_reason": service.disabled_reason,
+        "routes": [
+            {
+                "provider": route.provider,
+                "upstream_service": route.upstream_service,
+                "cost": format_amount(route.cost),
+            }
+            for route in service.routes
+        ],
     }
 
 

@@ -135,6 +135,10 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        return " ".join(map(_cell, value.values()))
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value)) or "-"
     return " ".join(str(value).split())
 
 

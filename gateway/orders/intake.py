@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
+from gateway.catalogue.routing import cost_of, first_route
 from gateway.catalogue.snapshot import Catalogue, Snapshot
 from gateway.grouping import GroupFailed, Groups
 from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
@@ -70,7 +71,7 @@ class Intake:
             request_id=[d.request_id for d in drafts],
         )
         if accepted:
-            self._wake({draft.service.provider_id for draft in drafts})
+            self._wake({first_route(draft.service).provider_id for draft in drafts})
         return answers
 
     async def _commit(
@@ -141,13 +142,14 @@ def _repriced(draft: Draft, snapshot: Snapshot) -> Draft | Exception:
 
 def _new_order(order_id: int, draft: Draft) -> NewOrder:
     service = draft.service
+    route = first_route(service)
     return NewOrder(
         id=order_id,
         reseller_id=draft.reseller_id,
         service_id=service.id,
         service_type=service.type,
-        provider_id=service.provider_id,
-        upstream_service=service.upstream_service,
+        provider_id=route.provider_id,
+        upstream_service=route.upstream_service,
         link=draft.link,
         quantity=draft.quantity,
         parameters=draft.parameters,
@@ -155,4 +157,5 @@ def _new_order(order_id: int, draft: Draft) -> NewOrder:
         charge=draft.charge,
         currency=draft.currency,
         request_id=draft.request_id,
+        cost=cost_of(service, route, draft.quantity),
     )

@@ -26,7 +26,7 @@ async def insert_orders(conn: Connection, orders: Sequence[NewOrder], catalogue:
             """with written as (
                    insert into orders (id, reseller_id, service_id, service_type, provider_id,
                                        upstream_service, link, quantity, parameters, rate, charge,
-                                       currency, request_id, wire_charge, wire_remains)
+                                       currency, request_id, cost, wire_charge, wire_remains)
                    select o.*, o.charge, o.quantity
                      from unnest($1::new_order[]) as o, version v where v.catalogue = $2)
                select catalogue = $2 from version""",

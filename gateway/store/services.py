@@ -1,27 +1,44 @@
 """Services that we sell, and the routes that deliver them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
-from gateway.store.connection import Connection, columns
-from schemas.catalogue import NewService, Service, ServiceChange
+from gateway.store.connection import Connection, Record, columns
+from schemas.catalogue import NewService, Route, Service, ServiceChange
 from schemas.money import Micros
 
-_SELECT = """select s.id, s.name, s.type, s.category, s.rate, s.minimum, s.maximum, s.dripfeed,
-                    s.refill, s.cancel, s.enabled, s.disabled_reason, r.provider_id, p.name,
-                    r.upstream_service, r.cost
-               from service s join route r on r.service_id = s.id
-                              join provider p on p.id = r.provider_id"""
+#: One row for each route; a service without routes has one, too.
+_SELECT = """select s.id, s.name, s.type, s.category, s.description, s.position, s.rate, s.minimum,
+                    s.maximum, s.step, s.dripfeed, s.refill, s.cancel, s.keep_links, s.below_cost,
+                    s.enabled, s.disabled_reason,
+                    r.id, r.service_id, r.provider_id, p.name, r.upstream_service, r.cost,
+                    r.priority, r.weight, r.enabled, r.disabled_reason
+               from service s left join route r on r.service_id = s.id
+                              left join provider p on p.id = r.provider_id"""
+#: How many of these columns are the service's.
+_OF_SERVICE = 17
+
+
+def _services(rows: Iterable[Record]) -> list[Service]:
+    found = []
+    for _, joined in groupby(rows, key=itemgetter(0)):
+        first, *others = map(tuple, joined)
+        routed = [row[_OF_SERVICE:] for row in (first, *others) if row[_OF_SERVICE] is not None]
+        routes = tuple(Route(*route) for route in routed)
+        found.append(Service(*(*first[:_OF_SERVICE], routes)))
+    return found
 
 
 async def list_services(conn: Connection) -> list[Service]:
-    """All services, by id."""
-    return [Service(*row) for row in await conn.fetch(f"{_SELECT} order by s.id")]
+    """All services by id, each with its routes."""
+    return _services(await conn.fetch(f"{_SELECT} order by s.id, r.priority, r.id"))
 
 
 async def get_service(conn: Connection, service_id: int) -> Service | None:
-    """One service."""
-    row = await conn.fetchrow(f"{_SELECT} where s.id = $1", service_id)
-    return Service(*row) if row else None
+    """One service with its routes."""
+    rows = await conn.fetch(f"{_SELECT} where s.id = $1 order by r.priority, r.id", service_id)
+    return next(iter(_services(rows)), None)
 
 
 async def lock_routes(conn: Connection, provider_id: int) -> dict[str, int]:
@@ -100,13 +117,6 @@ async def set_service(conn: Connection, service_id: int, change: ServiceChange) 
     return tag == "UPDATE 1"
 
 
-async def set_route_cost(
-    conn: Connection, provider_id: int, upstream_service: str, cost: Micros
-) -> None:
+async def set_route_cost(conn: Connection, route_id: int, cost: Micros) -> None:
     """What the upstream now asks, per 1,000."""
-    await conn.execute(
-        "update route set cost = $3 where provider_id = $1 and upstream_service = $2",
-        provider_id,
-        upstream_service,
-        cost,
-    )
+    await conn.execute("update route set cost = $2 where id = $1", route_id, cost)

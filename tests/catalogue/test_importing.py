@@ -56,7 +56,7 @@ async def _import(
 
 async def _all(pool: Pool) -> dict[str, Service]:
     async with pool.acquire() as conn:
-        return {s.upstream_service: s for s in await services.list_services(conn)}
+        return {s.routes[0].upstream_service: s for s in await services.list_services(conn)}
 
 
 async def _version(pool: Pool) -> int:
@@ -69,7 +69,7 @@ async def test_an_import_sells_at_cost_and_markup(pool: Pool, provider: Provider
     done = await _import(pool, provider, _ROW)
     service = (await _all(pool))["1"]
     assert done == Imported((service.id,), (), ())
-    assert (service.rate, service.cost) == (1_050_000, 840_000)
+    assert (service.rate, service.routes[0].cost) == (1_050_000, 840_000)
     assert (service.minimum, service.maximum, service.name) == (10, 1000, "Followers")
     assert (service.enabled, service.disabled_reason) == (True, None)
     assert (service.dripfeed, service.refill, service.cancel) == (False, False, False)
@@ -160,7 +160,7 @@ async def test_a_sync_follows_cost_and_limits_and_leaves_prices(
     done = await _sync(pool, provider, replace(_ROW, rate=Decimal("0.9"), minimum=20, maximum=500))
     assert done == Synced((number,), {})
     service = (await _all(pool))["1"]
-    assert (service.cost, service.minimum, service.maximum) == (900_000, 20, 500)
+    assert (service.routes[0].cost, service.minimum, service.maximum) == (900_000, 20, 500)
     assert (service.rate, service.enabled) == (1_050_000, True)
 
 
@@ -211,7 +211,7 @@ async def test_a_service_whose_type_changed_is_switched_off_and_keeps_its_cost(
     assert done == Synced((), {changed: "the upstream changed its type from Default to Package"})
     found = {s.id: s for s in (await _all(pool)).values()}
     assert (found[changed].enabled, found[changed].disabled_reason) == (False, done.off[changed])
-    assert (found[changed].cost, found[changed].type) == (840_000, "Default")
+    assert (found[changed].routes[0].cost, found[changed].type) == (840_000, "Default")
     assert found[same].enabled
 
 
@@ -231,7 +231,8 @@ async def test_what_an_upstream_changed_says_whether_its_service_can_stay(
     pool: Pool, provider: ProviderRecord, changes: dict[str, Any], cost: int, reason: str | None
 ) -> None:
     await _import(pool, provider, _ROW)
-    found, why = followed((await _all(pool))["1"], replace(_ROW, **changes))
+    service = (await _all(pool))["1"]
+    found, why = followed(service, service.routes[0], replace(_ROW, **changes))
     assert found == cost
     assert why is None if reason is None else reason in (why or "")
 

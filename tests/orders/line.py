@@ -56,7 +56,7 @@ class Line:
     async def place(self, *links: str, quantity: int = 1000, upstream: str = "101") -> list[int]:
         """Accepted orders for these links, none of them sent."""
         services = self.catalogue.current.services.values()
-        service = next(s for s in services if s.upstream_service == upstream)
+        service = next(s for s in services if s.routes[0].upstream_service == upstream)
         lines = "\n".join(f"comment {n}" for n in range(quantity))
         drafts = [
             draft_order(

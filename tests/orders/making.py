@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from schemas.catalogue import Service
+from schemas.catalogue import Route, Service
 from schemas.money import UNIT
 from schemas.orders import FINAL_WORDS, Order, OrderChange, OrderState, WireStatus
 from schemas.services import SERVICE_TYPES
@@ -68,6 +68,23 @@ def written(change: OrderChange) -> Order:
     )
 
 
+def a_route(**values: object) -> Route:
+    """A route to the provider with the id 1."""
+    route = Route(
+        id=1,
+        service_id=1,
+        provider_id=1,
+        provider="upstream",
+        upstream_service="1",
+        cost=450_000,
+        priority=100,
+        weight=1,
+        enabled=True,
+        disabled_reason=None,
+    )
+    return replace(route, **values)  # type: ignore[arg-type]
+
+
 def a_service(
     service_type: str = "Default",
     *,
@@ -83,17 +100,19 @@ def a_service(
         name="Followers",
         type=service_type,
         category="Tests",
+        description="",
+        position=0,
         rate=rate,
         minimum=minimum,
         maximum=maximum,
+        step=1,
         dripfeed=False,
         refill=False,
         cancel=False,
+        keep_links=False,
+        below_cost=False,
         enabled=True,
         disabled_reason=None,
-        provider_id=1,
-        provider="upstream",
-        upstream_service="1",
-        cost=rate // 2,
+        routes=(a_route(cost=rate // 2),),
     )
     return replace(service, **values)  # type: ignore[arg-type]
