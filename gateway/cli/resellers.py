@@ -1,21 +1,22 @@
-"""``smm-gateway reseller`` and ``smm-gateway key``."""
+"""``smm-gateway reseller``."""
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
-from gateway.app import require_pepper
-from gateway.cli.session import number, printing_flags, run_with_database, show, with_pepper
+from gateway.cli.session import printing_flags, run_with_database, show
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.resellers import accounts
+from gateway.resellers.terms import limit_text, read_limit
 from gateway.store import resellers as store
 from gateway.store.connection import Pool
-from schemas.money import BadAmount, format_amount, parse_amount
-from schemas.resellers import ApiKey, Reseller
+from schemas.money import BadAmount, Micros, format_amount, parse_amount
+from schemas.resellers import DuplicatePolicy, Reseller
 
 
 def add_commands(commands: Any) -> None:
-    """Add both groups to the command line."""
+    """Add the group to the command line."""
     flags = printing_flags()
     reseller = commands.add_parser("reseller", help="customers and their balances")
     verbs = reseller.add_subparsers(metavar="VERB", required=True)
@@ -34,21 +35,47 @@ def add_commands(commands: Any) -> None:
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
     listed = verbs.add_parser("list", parents=[flags], help="all resellers")
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
-    _add_key_commands(commands, flags)
+    _add_set(verbs, flags)
 
 
-def _add_key_commands(commands: Any, flags: argparse.ArgumentParser) -> None:
-    key = commands.add_parser("key", help="API keys of resellers")
-    verbs = key.add_subparsers(metavar="VERB", required=True)
-    issue = verbs.add_parser("issue", parents=[flags], help="make a key and show it once")
-    issue.add_argument("name", help="the reseller")
-    issue.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _issue(a, s, p)))
-    listed = verbs.add_parser("list", parents=[flags], help="a reseller's keys")
-    listed.add_argument("name", help="the reseller")
-    listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _keys(a, p)))
-    revoke = verbs.add_parser("revoke", parents=[flags], help="end a key")
-    revoke.add_argument("key_id", type=number)
-    revoke.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _revoke(a, p)))
+def _add_set(verbs: Any, flags: argparse.ArgumentParser) -> None:
+    changed = verbs.add_parser("set", parents=[flags], help="change an account")
+    changed.add_argument("name")
+    changed.add_argument(
+        "--limit", metavar="RATE", help="requests a second for each key: 20/s, none, default"
+    )
+    changed.add_argument("--credit-limit", metavar="AMOUNT", help="what it may owe; 0: prepaid")
+    standing = changed.add_mutually_exclusive_group()
+    standing.add_argument("--suspend", metavar="REASON", help="no orders; reads go on")
+    standing.add_argument("--resume", action="store_true", help="end a suspension")
+    changed.add_argument(
+        "--duplicates",
+        choices=[policy.value for policy in DuplicatePolicy],
+        help="what an order without a name becomes while an identical one is open",
+    )
+    changed.add_argument("--service-ids", choices=["number", "text"], help="how services has them")
+    methods = changed.add_mutually_exclusive_group()
+    methods.add_argument("--post-only", action="store_true", help="refuse calls by GET")
+    methods.add_argument("--any-method", action="store_true", help="take calls by GET too")
+    changed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _set(a, p)))
+
+
+def _changes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the flags of ``set`` make of an account's settings."""
+    changes: dict[str, Any] = {}
+    if arguments.limit is not None:
+        changes["request_limit"] = read_limit(arguments.limit)
+    if arguments.suspend is not None:
+        changes |= {"suspended": True, "suspended_reason": arguments.suspend.strip() or None}
+    if arguments.resume:
+        changes |= {"suspended": False, "suspended_reason": None}
+    if arguments.duplicates is not None:
+        changes["duplicates"] = DuplicatePolicy(arguments.duplicates)
+    if arguments.service_ids is not None:
+        changes["text_ids"] = arguments.service_ids == "text"
+    if arguments.post_only or arguments.any_method:
+        changes["post_only"] = arguments.post_only
+    return changes
 
 
 def _reseller(reseller: Reseller) -> dict[str, object]:
@@ -57,19 +84,22 @@ def _reseller(reseller: Reseller) -> dict[str, object]:
         "name": reseller.name,
         "balance": format_amount(reseller.balance),
         "currency": reseller.currency,
+        "credit_limit": format_amount(-reseller.floor),
         "email": reseller.email,
         "suspended": reseller.suspended,
+        "suspended_reason": reseller.suspended_reason,
+        "limit": limit_text(reseller.request_limit),
+        "duplicates": reseller.duplicates,
+        "service_ids": "text" if reseller.text_ids else "number",
+        "post_only": reseller.post_only,
     }
 
 
-def _key(key: ApiKey) -> dict[str, object]:
-    return {
-        "key_id": key.id,
-        "reseller": key.reseller,
-        "begins_with": key.hint,
-        "created_at": key.created_at.isoformat(timespec="seconds"),
-        "revoked_at": key.revoked_at.isoformat(timespec="seconds") if key.revoked_at else None,
-    }
+def _amount(text: str) -> Micros:
+    try:
+        return parse_amount(text)
+    except BadAmount as error:
+        raise UserError(str(error)) from None
 
 
 async def _create(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
@@ -86,10 +116,7 @@ async def _create(arguments: argparse.Namespace, settings: Settings, pool: Pool)
 
 
 async def _credit(arguments: argparse.Namespace, pool: Pool) -> int:
-    try:
-        amount = parse_amount(arguments.amount)
-    except BadAmount as error:
-        raise UserError(str(error)) from None
+    amount = _amount(arguments.amount)
     async with pool.acquire() as conn:
         credited = await accounts.credit(conn, arguments.name, amount, note=arguments.note)
     show(arguments, _reseller(credited))
@@ -108,31 +135,14 @@ async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
     return 0
 
 
-async def _issue(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
+async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
+    changes = _changes(arguments)
+    owed = None if arguments.credit_limit is None else _amount(arguments.credit_limit)
+    if not changes and owed is None:
+        raise UserError("nothing to change: see `smm-gateway reseller set --help`")
     async with pool.acquire() as conn:
-        key_id, key = await accounts.issue_key(
-            conn, arguments.name, require_pepper(with_pepper(settings))
+        changed = await accounts.change_reseller(
+            conn, arguments.name, lambda r: replace(r, **changes), credit_limit=owed
         )
-    show(
-        arguments,
-        {"key_id": key_id, "key": key},
-        text=lambda: f"{key}\nThis is key {key_id}. It is shown only now: keep it safe.",
-    )
-    return 0
-
-
-async def _keys(arguments: argparse.Namespace, pool: Pool) -> int:
-    async with pool.acquire() as conn:
-        show(arguments, [_key(k) for k in await accounts.reseller_keys(conn, arguments.name)])
-    return 0
-
-
-async def _revoke(arguments: argparse.Namespace, pool: Pool) -> int:
-    async with pool.acquire() as conn:
-        await accounts.revoke_key(conn, arguments.key_id)
-    show(
-        arguments,
-        {"key_id": arguments.key_id, "revoked": True},
-        text=lambda: f"Key {arguments.key_id} is revoked; it is refused within seconds.",
-    )
+    show(arguments, _reseller(changed))
     return 0

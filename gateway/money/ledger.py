@@ -82,6 +82,17 @@ class Book:
             self._balances[reseller_id], f"cash:{method}", "reseller", amount, "topup", note=note
         )
 
+    async def set_credit_limit(self, conn: Connection, reseller_id: int, limit: Micros) -> bool:
+        """Let the reseller owe up to ``limit``; False, and nothing done, if it owes more already.
+
+        Written at once, for the movements that are decided afterwards.
+        """
+        balance = self._balances[reseller_id]
+        if not await store.set_floor(conn, reseller_id, -limit):
+            return False
+        balance.floor = -limit
+        return True
+
     async def write(self, conn: Connection) -> None:
         """Write the movements and what they make of the balances.
 

@@ -1,5 +1,8 @@
 """Reseller accounts: opening them, crediting them, and their keys."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import asyncpg
 
 from gateway.errors import UserError
@@ -7,8 +10,8 @@ from gateway.money.ledger import Book
 from gateway.resellers.keys import mac_of, new_key
 from gateway.store import resellers as store
 from gateway.store.connection import Connection, transaction
-from schemas.money import MAX_AMOUNT, Micros
-from schemas.resellers import ApiKey, Reseller
+from schemas.money import MAX_AMOUNT, Micros, format_amount
+from schemas.resellers import ANY_USE, ApiKey, KeyTerms, Reseller
 
 _HINT_CHARACTERS = 8
 
@@ -64,7 +67,37 @@ async def credit(
     return await find_reseller(conn, name)
 
 
-async def issue_key(conn: Connection, name: str, pepper: bytes) -> tuple[int, str]:
+async def change_reseller(
+    conn: Connection,
+    name: str,
+    change: Callable[[Reseller], Reseller],
+    *,
+    credit_limit: Micros | None = None,
+) -> Reseller:
+    """Change an account's settings, and what it may owe; every process knows within seconds.
+
+    Raises:
+        UserError: when there is no such reseller, or it owes more than its new credit limit.
+    """
+    async with transaction(conn):
+        # The balance is the account's lock: what operators change comes one after the other.
+        book = await Book.open(conn, [(await find_reseller(conn, name)).id])
+        reseller = await find_reseller(conn, name)
+        if credit_limit is not None and not await book.set_credit_limit(
+            conn, reseller.id, credit_limit
+        ):
+            owed = f"{format_amount(-reseller.balance)} {reseller.currency}"
+            raise UserError(
+                f"{name} owes {owed}: choose a credit limit that is not below that, or credit the "
+                "account first"
+            )
+        await store.set_reseller(conn, change(reseller))
+    return await find_reseller(conn, name)
+
+
+async def issue_key(
+    conn: Connection, name: str, pepper: bytes, terms: KeyTerms = ANY_USE
+) -> tuple[int, str]:
     """A new key for a reseller: its id and its text, which is shown this once.
 
     Raises:
@@ -72,7 +105,9 @@ async def issue_key(conn: Connection, name: str, pepper: bytes) -> tuple[int, st
     """
     reseller = await find_reseller(conn, name)
     key = new_key()
-    key_id = await store.insert_key(conn, reseller.id, mac_of(pepper, key), key[:_HINT_CHARACTERS])
+    key_id = await store.insert_key(
+        conn, reseller.id, mac_of(pepper, key), key[:_HINT_CHARACTERS], terms
+    )
     return key_id, key
 
 
@@ -84,6 +119,23 @@ async def reseller_keys(conn: Connection, name: str) -> list[ApiKey]:
     """
     reseller = await find_reseller(conn, name)
     return await store.list_keys(conn, reseller.id)
+
+
+async def change_key(
+    conn: Connection, key_id: int, change: Callable[[KeyTerms], KeyTerms]
+) -> ApiKey:
+    """Change what a key may do, from where, or until when; seen everywhere within seconds.
+
+    Raises:
+        UserError: when there is no such key.
+    """
+    async with transaction(conn):
+        key = await store.lock_key(conn, key_id)
+        if key is None:
+            raise UserError(f"there is no key {key_id}: see `smm-gateway key list NAME`")
+        changed = replace(key, terms=change(key.terms))
+        await store.set_key_terms(conn, key_id, changed.terms)
+    return changed
 
 
 async def revoke_key(conn: Connection, key_id: int) -> None:

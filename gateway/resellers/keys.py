@@ -66,26 +66,40 @@ class KeyRing:
         self._known: dict[bytes, tuple[float, Access]] = {}
         self._groups: Groups[bytes, Access | None] = Groups(self._look_up, largest=1000)
 
+    def known(self, key: str) -> Access | None:
+        """What ``key`` opens, if that was looked up in the last seconds."""
+        known = self._known.get(self._mac(key))
+        return known[1] if known is not None and self._clock() < known[0] else None
+
+    def may_open(self, key: str) -> bool:
+        """Whether a look-up may find it: it opened something before, or has the form of ours."""
+        return self._mac(key) in self._known or is_ours(key)
+
     async def open(self, key: str) -> Access | None:
-        """What ``key`` opens, or None: unknown and revoked keys look alike."""
-        if not 0 < len(key) <= LONGEST_KEY:
-            return None
+        """What ``key`` opens, or None: unknown, revoked and expired keys look alike."""
+        access = self.known(key)
+        if access is not None or not 0 < len(key) <= LONGEST_KEY:
+            return access
+        return await self._groups.submit(self._mac(key))
+
+    def _mac(self, key: str) -> bytes:
         # By its MAC, although that costs a little: no key outlives its call in our memory.
-        mac = mac_of(self._pepper, key)
-        known = self._known.get(mac)
-        if known is not None and self._clock() < known[0]:
-            return known[1]
-        return await self._groups.submit(mac)
+        return mac_of(self._pepper, key) if len(key) <= LONGEST_KEY else b""
 
     async def _look_up(self, macs: Sequence[bytes]) -> list[Access | Exception | None]:
+        asked = self._clock()
         async with self._pool.acquire() as conn:
             found = await resellers.get_accesses(conn, list(set(macs)))
         if len(self._known) + len(found) > _CACHED_KEYS:
             self._known.clear()
-        until = self._clock() + CACHE_SECONDS
         for mac in macs:
             if mac in found:
-                self._known[mac] = (until, found[mac])
+                self._known[mac] = (asked + _remembered_seconds(found[mac]), found[mac])
             else:
                 self._known.pop(mac, None)
         return [found.get(mac) for mac in macs]
+
+
+def _remembered_seconds(access: Access) -> float:
+    left = access.valid_seconds
+    return CACHE_SECONDS if left is None else min(CACHE_SECONDS, left)

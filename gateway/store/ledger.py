@@ -59,6 +59,14 @@ async def insert_entries(
     )
 
 
+async def set_floor(conn: Connection, reseller_id: int, floor: Micros) -> bool:
+    """Let purchases take a balance down to ``floor``; False when it lies below that already."""
+    tag = await conn.execute(
+        "update balance set floor = $2 where reseller_id = $1 and amount >= $2", reseller_id, floor
+    )
+    return tag == "UPDATE 1"
+
+
 async def get_balances(conn: Connection, reseller_ids: Sequence[int]) -> dict[int, Micros]:
     """Stored balances by reseller id."""
     rows = await conn.fetch(

@@ -2,11 +2,55 @@
 
 from collections.abc import Sequence
 
-from gateway.store.connection import Connection
-from schemas.resellers import Access, ApiKey, Reseller
+from gateway.store.connection import Connection, Record
+from schemas.resellers import (
+    ANY_USE,
+    Access,
+    ApiKey,
+    DuplicatePolicy,
+    KeyTerms,
+    Reseller,
+    Scope,
+)
 
-_RESELLER = """select r.id, r.name, r.email, r.currency, r.suspended, b.amount
+_RESELLER = """select r.id, r.name, r.email, r.currency, r.suspended, r.suspended_reason,
+                      r.request_limit, r.duplicates, r.text_ids, r.post_only,
+                      b.amount as balance, b.floor
                  from reseller r join balance b on b.reseller_id = r.id"""
+_KEY = """select k.id, r.name as reseller, k.hint, k.created_at, k.revoked_at, k.scope, k.networks,
+                 k.expires_at
+            from api_key k join reseller r on r.id = k.reseller_id"""
+
+
+def _reseller(row: Record) -> Reseller:
+    return Reseller(**{**row, "duplicates": DuplicatePolicy(row["duplicates"])})
+
+
+def _key(row: Record) -> ApiKey:
+    return ApiKey(
+        id=row["id"],
+        reseller=row["reseller"],
+        hint=row["hint"],
+        terms=KeyTerms(Scope(row["scope"]), tuple(row["networks"]), row["expires_at"]),
+        created_at=row["created_at"],
+        revoked_at=row["revoked_at"],
+    )
+
+
+def _access(row: Record) -> Access:
+    return Access(
+        key_id=row["key_id"],
+        reseller_id=row["reseller_id"],
+        currency=row["currency"],
+        suspended=row["suspended"],
+        scope=Scope(row["scope"]),
+        networks=tuple(row["networks"]),
+        valid_seconds=row["valid_seconds"],
+        request_limit=row["request_limit"],
+        duplicates=DuplicatePolicy(row["duplicates"]),
+        text_ids=row["text_ids"],
+        post_only=row["post_only"],
+    )
 
 
 async def insert_reseller(conn: Connection, name: str, email: str, currency: str) -> int:
@@ -26,35 +70,70 @@ async def insert_reseller(conn: Connection, name: str, email: str, currency: str
 async def get_reseller(conn: Connection, name: str) -> Reseller | None:
     """The reseller of that name."""
     row = await conn.fetchrow(f"{_RESELLER} where r.name = $1", name)
-    return Reseller(*row) if row else None
+    return _reseller(row) if row else None
 
 
 async def list_resellers(conn: Connection) -> list[Reseller]:
     """All resellers, by id."""
-    return [Reseller(*row) for row in await conn.fetch(f"{_RESELLER} order by r.id")]
+    return [_reseller(row) for row in await conn.fetch(f"{_RESELLER} order by r.id")]
 
 
-async def insert_key(conn: Connection, reseller_id: int, mac: bytes, hint: str) -> int:
+async def set_reseller(conn: Connection, reseller: Reseller) -> None:
+    """Keep what an operator may change of an account; name, balance and floor are not."""
+    await conn.execute(
+        """update reseller
+              set suspended = $2, suspended_reason = $3, request_limit = $4, duplicates = $5,
+                  text_ids = $6, post_only = $7
+            where id = $1""",
+        reseller.id,
+        reseller.suspended,
+        reseller.suspended_reason,
+        reseller.request_limit,
+        reseller.duplicates,
+        reseller.text_ids,
+        reseller.post_only,
+    )
+
+
+async def insert_key(
+    conn: Connection, reseller_id: int, mac: bytes, hint: str, terms: KeyTerms = ANY_USE
+) -> int:
     """A new key, by its MAC; returns its id."""
     return int(
         await conn.fetchval(
-            "insert into api_key (reseller_id, mac, hint) values ($1, $2, $3) returning id",
+            """insert into api_key (reseller_id, mac, hint, scope, networks, expires_at)
+               values ($1, $2, $3, $4, $5, $6) returning id""",
             reseller_id,
             mac,
             hint,
+            terms.scope,
+            terms.networks,
+            terms.expires_at,
         )
     )
 
 
+async def lock_key(conn: Connection, key_id: int) -> ApiKey | None:
+    """The key with that id, a revoked one too; nobody else changes it meanwhile."""
+    row = await conn.fetchrow(f"{_KEY} where k.id = $1 for update of k", key_id)
+    return _key(row) if row else None
+
+
 async def list_keys(conn: Connection, reseller_id: int) -> list[ApiKey]:
     """A reseller's keys, revoked ones too."""
-    rows = await conn.fetch(
-        """select k.id, r.name, k.hint, k.created_at, k.revoked_at
-             from api_key k join reseller r on r.id = k.reseller_id
-            where r.id = $1 order by k.id""",
-        reseller_id,
+    rows = await conn.fetch(f"{_KEY} where r.id = $1 order by k.id", reseller_id)
+    return [_key(row) for row in rows]
+
+
+async def set_key_terms(conn: Connection, key_id: int, terms: KeyTerms) -> None:
+    """What a key may do from now on."""
+    await conn.execute(
+        "update api_key set scope = $2, networks = $3, expires_at = $4 where id = $1",
+        key_id,
+        terms.scope,
+        terms.networks,
+        terms.expires_at,
     )
-    return [ApiKey(*row) for row in rows]
 
 
 async def set_key_revoked(conn: Connection, key_id: int) -> bool:
@@ -66,11 +145,14 @@ async def set_key_revoked(conn: Connection, key_id: int) -> bool:
 
 
 async def get_accesses(conn: Connection, macs: Sequence[bytes]) -> dict[bytes, Access]:
-    """What the keys with these MACs open; unknown and revoked ones are left out."""
+    """What the keys with these MACs open; unknown, revoked and expired ones are left out."""
     rows = await conn.fetch(
-        """select k.mac, k.id, r.id, r.currency, r.suspended
+        """select k.mac, k.id as key_id, r.id as reseller_id, r.currency, r.suspended, k.scope,
+                  k.networks, r.request_limit, r.duplicates, r.text_ids, r.post_only,
+                  extract(epoch from k.expires_at - now())::float8 as valid_seconds
              from api_key k join reseller r on r.id = k.reseller_id
-            where k.mac = any($1) and k.revoked_at is null""",
+            where k.mac = any($1) and k.revoked_at is null
+              and (k.expires_at is null or k.expires_at > now())""",
         macs,
     )
-    return {row[0]: Access(*row[1:]) for row in rows}
+    return {row["mac"]: _access(row) for row in rows}

@@ -47,6 +47,72 @@ async def test_a_key_is_shown_once_opens_the_account_and_can_be_revoked(
     assert revoked["revoked_at"]
 
 
+async def test_an_account_is_changed_and_shown_with_all_its_settings(
+    command: Command, world: World
+) -> None:
+    await world.reseller("acme", funds="5")
+    shown = await command.json("reseller", "show", "acme")
+    assert {name: shown[name] for name in list(shown)[2:]} == {
+        "balance": "5.00",
+        "currency": "USD",
+        "credit_limit": "0.00",
+        "email": "acme@example.com",
+        "suspended": False,
+        "suspended_reason": None,
+        "limit": "default",
+        "duplicates": "safe_retry",
+        "service_ids": "number",
+        "post_only": False,
+    }
+    flags = ["--limit", "20/s", "--credit-limit", "12.5", "--suspend", "unpaid", "--post-only"]
+    flags += ["--duplicates", "allow", "--service-ids", "text"]
+    changed = await command.json("reseller", "set", "acme", *flags)
+    assert changed == shown | {
+        "credit_limit": "12.50",
+        "suspended": True,
+        "suspended_reason": "unpaid",
+        "limit": "20/s",
+        "duplicates": "allow",
+        "service_ids": "text",
+        "post_only": True,
+    }
+    assert await command.json("reseller", "list") == [changed]
+    flags = ["--limit", "none", "--resume", "--any-method", "--duplicates", "reject_active_link"]
+    again = await command.json("reseller", "set", "acme", *flags, "--service-ids", "number")
+    assert again == shown | {
+        "credit_limit": "12.50",
+        "limit": "none",
+        "duplicates": "reject_active_link",
+    }
+
+
+async def test_a_key_has_terms_that_can_be_changed(
+    command: Command, world: World, pool: Pool
+) -> None:
+    customer = await world.reseller()
+    terms = ["--scope", "read", "--allow", "203.0.113.0/24,2001:db8::/32"]
+    issued = await command.json("key", "issue", customer.name, *terms, "--expires", "2099-01-31")
+    [plain, bound] = await command.json("key", "list", customer.name)
+    assert [plain[name] for name in ("scope", "allow", "expires_at")] == ["order", "any", None]
+    assert {name: bound[name] for name in ("key_id", "scope", "allow", "expires_at")} == {
+        "key_id": issued["key_id"],
+        "scope": "read",
+        "allow": "203.0.113.0/24,2001:db8::/32",
+        "expires_at": "2099-01-31T00:00:00+00:00",
+    }
+    changed = await command.json("key", "set", issued["key_id"], "--allow", "203.0.113.7")
+    assert changed == bound | {"allow": "203.0.113.7/32"}
+    flags = ["--scope", "order", "--allow", "any", "--expires", "never"]
+    freed = await command.json("key", "set", issued["key_id"], *flags)
+    assert freed == bound | {"scope": "order", "allow": "any", "expires_at": None}
+    soon = await command.json("key", "set", issued["key_id"], "--expires", "90d")
+    assert soon["expires_at"] > freed["created_at"]
+    access = await KeyRing(pool, PEPPER.encode()).open(issued["key"])
+    assert access is not None
+    assert access.valid_seconds is not None
+    assert 89 * 86_400 < access.valid_seconds <= 90 * 86_400
+
+
 async def test_a_provider_is_added_asked_and_imported(
     command: Command, sandbox: SandboxProcess
 ) -> None:

@@ -2,6 +2,9 @@
 
 import asyncio
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 
 import pytest
 from hypothesis import given
@@ -11,7 +14,8 @@ from gateway.resellers import accounts
 from gateway.resellers.keys import CACHE_SECONDS, KeyRing, is_ours, mac_of, new_key
 from gateway.store import resellers as store
 from gateway.store.connection import Pool
-from tests.world import PEPPER, World
+from schemas.resellers import ANY_USE, Access, DuplicatePolicy, KeyTerms, Scope
+from tests.world import PEPPER, Customer, World
 
 _PEPPER = PEPPER.encode()
 
@@ -140,3 +144,112 @@ async def test_revoking_twice_keeps_the_first_time(world: World, pool: Pool) -> 
         [twice] = await accounts.reseller_keys(conn, customer.name)
     assert once.revoked_at is not None
     assert once == twice
+
+
+async def _key(pool: Pool, customer: Customer, terms: KeyTerms) -> str:
+    async with pool.acquire() as conn:
+        return (await accounts.issue_key(conn, customer.name, _PEPPER, terms))[1]
+
+
+async def test_a_key_opens_what_its_terms_and_its_account_say(world: World, pool: Pool) -> None:
+    customer = await world.reseller()
+    networks = (ip_network("203.0.113.0/24"), ip_network("2001:db8::/32"))
+    key = await _key(pool, customer, KeyTerms(Scope.READ, networks))
+    ring = KeyRing(pool, _PEPPER)
+    assert await ring.open(key) == Access(
+        key_id=2,
+        reseller_id=customer.id,
+        currency="USD",
+        suspended=False,
+        scope=Scope.READ,
+        networks=networks,
+        valid_seconds=None,
+        request_limit=None,
+        duplicates=DuplicatePolicy.SAFE_RETRY,
+        text_ids=False,
+        post_only=False,
+    )
+    async with pool.acquire() as conn:
+        await accounts.change_reseller(
+            conn,
+            customer.name,
+            lambda r: replace(
+                r,
+                request_limit=20,
+                duplicates=DuplicatePolicy.ALLOW,
+                text_ids=True,
+                post_only=True,
+                suspended=True,
+            ),
+        )
+    access = await KeyRing(pool, _PEPPER).open(customer.key)
+    assert access is not None
+    assert (access.scope, access.networks) == (Scope.ORDER, ())
+    assert (access.request_limit, access.duplicates) == (20, DuplicatePolicy.ALLOW)
+    assert access.text_ids
+    assert access.post_only
+    assert access.suspended
+
+
+async def test_a_key_ends_within_the_cache_time_when_it_expires(world: World, pool: Pool) -> None:
+    customer = await world.reseller()
+    ends = datetime.now(UTC) + timedelta(seconds=CACHE_SECONDS - 1)
+    key = await _key(pool, customer, KeyTerms(expires_at=ends))
+    clock = Clock()
+    ring = KeyRing(pool, _PEPPER, clock)
+    access = await ring.open(key)
+    assert access is not None
+    assert access.valid_seconds is not None
+    assert 0 < access.valid_seconds < CACHE_SECONDS - 1
+    clock.now = access.valid_seconds - 0.001
+    assert ring.known(key) == access
+    clock.now = access.valid_seconds
+    assert ring.known(key) is None
+    assert ring.known(customer.key) is None
+
+
+async def test_an_expired_key_opens_nothing_until_its_end_is_moved(
+    world: World, pool: Pool
+) -> None:
+    customer = await world.reseller()
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    key = await _key(pool, customer, KeyTerms(expires_at=past))
+    assert await KeyRing(pool, _PEPPER).open(key) is None
+    async with pool.acquire() as conn:
+        [_, shown] = await accounts.reseller_keys(conn, customer.name)
+        assert shown.terms.expires_at == past
+        changed = await accounts.change_key(conn, shown.id, lambda _: ANY_USE)
+        assert (await accounts.reseller_keys(conn, customer.name))[1] == changed
+    assert await KeyRing(pool, _PEPPER).open(key) is not None
+
+
+async def test_changed_terms_are_seen_within_the_cache_time(world: World, pool: Pool) -> None:
+    customer = await world.reseller()
+    clock = Clock()
+    ring = KeyRing(pool, _PEPPER, clock)
+    await ring.open(customer.key)
+    async with pool.acquire() as conn:
+        await accounts.change_key(conn, 1, lambda terms: replace(terms, scope=Scope.READ))
+    clock.now = CACHE_SECONDS
+    access = await ring.open(customer.key)
+    assert access is not None
+    assert access.scope is Scope.READ
+
+
+async def test_a_key_is_worth_a_look_up_by_its_form_or_because_it_opened_something(
+    world: World, pool: Pool
+) -> None:
+    customer = await world.reseller()
+    async with pool.acquire() as conn:
+        await store.insert_key(conn, customer.id, mac_of(_PEPPER, "imported"), "old")
+    clock = Clock()
+    ring = KeyRing(pool, _PEPPER, clock)
+    assert ring.may_open(new_key())
+    assert not ring.may_open("imported")
+    await ring.open("imported")
+    clock.now = 1000.0
+    assert ring.may_open("imported")
+    assert ring.known("imported") is None
+    for text in ["", "guess", new_key()[:-1], "x" * 257]:
+        assert not ring.may_open(text)
+        assert ring.known(text) is None
