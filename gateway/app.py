@@ -25,7 +25,9 @@ from gateway.store import orders, versions
 from gateway.store.connection import Pool, open_pool
 from gateway.store.migrate import MigrationError, migrate, pending_migrations
 from gateway.wakeups import Wakeups
+from gateway.web.admission import Admission
 from gateway.web.internal import internal_app
+from gateway.web.limits import RateLimits, WrongKeys
 from gateway.web.panel_api import PanelApi, public_app
 from gateway.workers.lanes import Lanes
 from gateway.workers.loop import Loop
@@ -184,14 +186,17 @@ class Gateway:
     async def _listen(self, stack: AsyncExitStack) -> None:
         REGISTRY.register(self._counts)
         stack.callback(REGISTRY.unregister, self._counts)
+        http, limits = self._settings.http, self._settings.limits
+        keys = KeyRing(self._pool, self._pepper)
         api = PanelApi(
-            KeyRing(self._pool, self._pepper),
+            Admission(keys, WrongKeys(limits), http.trusted_proxies),
+            RateLimits(limits),
             self._catalogue,
             self._intake,
             Teller(self._pool),
             self._counts,
         )
-        http, internal = self._settings.http, self._settings.internal
+        internal = self._settings.internal
         port = await self._serve(stack, public_app(api), http, "http.port")
         self.api_url = f"http://{http.host}:{port}/api/v2"
         probes = internal_app(REGISTRY, self._missing)

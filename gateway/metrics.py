@@ -9,6 +9,9 @@ from prometheus_client.registry import Collector
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
+RATE_LIMITED = Counter(
+    "smm_rate_limited_total", "Calls refused for being too many, of a key or an address", ["kind"]
+)
 ADDS = Counter("smm_adds_total", "Orders asked for, by what became of them", ["outcome"])
 GROUP_SIZE = Histogram(
     "smm_intake_group_orders",

@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, model_validator
 
 
 class LogFormat(StrEnum):
@@ -33,10 +33,14 @@ class RedisSettings(_Section):
 
 
 class HttpSettings(_Section):
-    """The public listener: the API."""
+    """The public listener: the API.
+
+    ``trusted_proxies`` are the networks whose X-Forwarded-For is believed.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(default=8800, ge=0, le=65535)
+    trusted_proxies: list[IPvAnyNetwork] = []
 
 
 class InternalSettings(_Section):
@@ -50,6 +54,14 @@ class SecuritySettings(_Section):
     """``pepper`` keys the hashes of API keys: 32 characters or more, kept outside the database."""
 
     pepper: SecretStr | None = Field(default=None, min_length=32)
+
+
+class LimitSettings(_Section):
+    """How much this process answers: calls of each key, and wrong keys from each address."""
+
+    requests_per_second: int = Field(default=100, ge=1, le=1_000_000)
+    burst: int = Field(default=1_000, ge=1, le=10_000_000)
+    wrong_keys_per_minute: int = Field(default=100, ge=1, le=1_000_000)
 
 
 class IntakeSettings(_Section):
@@ -110,6 +122,7 @@ class SettingsModel(BaseModel):
     http: HttpSettings = HttpSettings()
     internal: InternalSettings = InternalSettings()
     security: SecuritySettings = SecuritySettings()
+    limits: LimitSettings = LimitSettings()
     intake: IntakeSettings = IntakeSettings()
     dispatch: DispatchSettings = DispatchSettings()
     tracking: TrackingSettings = TrackingSettings()

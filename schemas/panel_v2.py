@@ -26,6 +26,8 @@ BAD_LINK = "Bad link"
 NOT_ENOUGH_FUNDS = "Not enough funds on balance"
 EXTERNAL_ID_USED = "external_id was used with other parameters"
 SUSPENDED = "Your account has been suspended."
+IP_NOT_ALLOWED = "IP not allowed"
+TOO_MANY_REQUESTS = "Too many requests"
 TOO_LARGE = "Request too large"
 TEMPORARY = (
     "Temporary error. Repeat with the same external_id, or check its status before sending again"

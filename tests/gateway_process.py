@@ -20,10 +20,12 @@ _ROOT = Path(__file__).resolve().parent.parent
 _PR_SET_PDEATHSIG = 1
 _ASK_SECONDS = aiohttp.ClientTimeout(total=5)
 
-#: Impatient enough for tests; ``settings`` of a process win over these.
+#: Impatient and generous enough for tests; ``settings`` of a process win over these.
 _SETTINGS: dict[str, dict[str, object]] = {
     "dispatch": {"idle_ms": 20, "retry_first_ms": 50, "hold_ms": 50},
     "tracking": {"first_ms": 20, "last_ms": 1000, "idle_ms": 20},
+    # A test drives one key from one address as hard as it can.
+    "limits": {"requests_per_second": 100_000, "burst": 1_000_000, "wrong_keys_per_minute": 10_000},
 }
 
 

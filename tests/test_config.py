@@ -74,6 +74,8 @@ def _refusal(*arguments: Any, **flags: Any) -> str:
         ("http: {prot: 1}", "http.prot"),
         ("http: {port: eleven}", "http.port"),
         ("http: {port: 70000}", "http.port"),
+        ("http: {trusted_proxies: [10.0.0.1/8]}", "http.trusted_proxies.0"),
+        ("limits: {burst: 0}", "limits.burst"),
         ("http: 7", "http"),
         ("currency: dollars", "currency"),
         ("security: {pepper: short}", "security.pepper"),

@@ -11,36 +11,23 @@ from multidict import CIMultiDict
 
 from gateway.catalogue.snapshot import Catalogue
 from gateway.grouping import GroupFailed, Overloaded
-from gateway.metrics import RequestCounts
+from gateway.metrics import RATE_LIMITED, RequestCounts
 from gateway.orders.drafting import draft_order
 from gateway.orders.intake import Intake
 from gateway.orders.telling import Teller
-from gateway.resellers.keys import KeyRing
+from gateway.web.admission import Admission, key_of
 from gateway.web.fields import Fields, every, one, read_fields
+from gateway.web.limits import Quota, RateLimits, TooManyRequests
 from schemas import panel_v2 as wire
 from schemas.panel_v2 import PanelError
-from schemas.resellers import Access
+from schemas.resellers import Access, Scope
 from schemas.services import SERVICE_TYPES, ParameterKind
 
 log = structlog.get_logger()
 
 LARGEST_BODY = 1_000_000
 
-_ACTIONS = {
-    "services": "services",
-    "add": "add",
-    "create": "add",
-    "status": "status",
-    "orders": "status",
-    "statuses": "status",
-    "multi_status": "status",
-    "multi-status": "status",
-    "multistatus": "status",
-    "balance": "balance",
-}
-_NAMING_ACTIONS = frozenset({"add", "status"})
 _EXTERNAL_NAMES = ("external_id", "request_id", "idempotency_key")
-_KEY_NAMES = ("key", "api_key", "api", "api_token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,76 +40,102 @@ class Call:
     external_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that can be asked for: who answers it, and what a key must be allowed.
+
+    An action of the scope ``order`` is closed to read keys and to suspended accounts.
+    ``spellings`` are further names that clients use; ``named`` ones take an external id.
+    """
+
+    name: str
+    scope: Scope
+    answer: Callable[[Call], Awaitable[bytes]]
+    spellings: tuple[str, ...] = ()
+    named: bool = False
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a call so far: its action, and what its key has left to spend."""
+
+    request_id: str
+    action: str = "none"
+    quota: Quota | None = None
+
+
 class PanelApi:
     """Answers every call of the endpoint; nothing here waits for an upstream."""
 
     def __init__(
         self,
-        keys: KeyRing,
+        admission: Admission,
+        limits: RateLimits,
         catalogue: Catalogue,
         intake: Intake,
         teller: Teller,
         counts: RequestCounts,
     ) -> None:
-        self._keys = keys
+        self._admission = admission
+        self._limits = limits
         self._catalogue = catalogue
         self._intake = intake
         self._teller = teller
         self._counts = counts
         self._process = secrets.token_hex(4)
         self._numbers = count(1)
-        self._handlers: dict[str, Callable[[Call], Awaitable[bytes]]] = {
-            "services": self._services,
-            "add": self._add,
-            "status": self._status,
-            "balance": self._balance,
-        }
+        many = ("orders", "statuses", "multi_status", "multi-status", "multistatus")
+        actions = (
+            Action("services", Scope.READ, self._services),
+            Action("add", Scope.ORDER, self._add, ("create",), named=True),
+            Action("status", Scope.READ, self._status, many, named=True),
+            Action("balance", Scope.READ, self._balance),
+        )
+        self._actions = {name: a for a in actions for name in (a.name, *a.spellings)}
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer a call. Every protocol-level answer is HTTP 200, as clients need it."""
-        request_id = f"{self._process}-{next(self._numbers):x}"
-        action = "none"
+        seen = _Seen(f"{self._process}-{next(self._numbers):x}")
         try:
-            fields = await read_fields(request)
-            action = self._action(fields)
-            access = await self._access(request, fields)
-            name = _external_id(request, fields) if action in _NAMING_ACTIONS else None
-            call = Call(access, fields, request_id, name)
-            body = await self._handlers[action](call)
+            outcome, response = "answered", answer(await self._ask(request, seen))
         except PanelError as refusal:
-            self._counts.add(action, "refused")
-            return _refusal(request, str(refusal))
+            outcome, response = "refused", _refusal(request, str(refusal))
         except web.HTTPRequestEntityTooLarge:
-            self._counts.add(action, "refused")
-            return answer(wire.error_answer(wire.TOO_LARGE), status=413)
+            outcome, response = "refused", answer(wire.error_answer(wire.TOO_LARGE), status=413)
+        except TooManyRequests as refusal:
+            outcome, response = "limited", _too_many(refusal.retry_after)
         except Overloaded:
-            self._counts.add(action, "shed")
-            return answer(wire.error_answer(wire.TEMPORARY), status=503, retry_after=1)
+            outcome, response = "shed", _temporary(retry_after=1)
         except GroupFailed:
-            self._counts.add(action, "failed")
-            return answer(wire.error_answer(wire.TEMPORARY), status=503, retry_after=5)
+            outcome, response = "failed", _temporary(retry_after=5)
         except Exception:
             # Never a refusal text: panels would place the order elsewhere.
-            log.exception("request.failed", action=action, request_id=request_id)
-            self._counts.add(action, "failed")
-            return answer(wire.error_answer(wire.TEMPORARY), status=503, retry_after=5)
-        self._counts.add(action, "answered")
-        return answer(body)
+            log.exception("request.failed", action=seen.action, request_id=seen.request_id)
+            outcome, response = "failed", _temporary(retry_after=5)
+        self._counts.add(seen.action, outcome)
+        if seen.quota is not None:
+            seen.quota.mark(response.headers)
+        return response
 
-    def _action(self, fields: Fields) -> str:
-        action = _ACTIONS.get((one(fields, "action") or "").strip().lower())
-        if action is None:
+    async def _ask(self, request: web.Request, seen: _Seen) -> bytes:
+        fields = await read_fields(request)
+        action = self._actions.get((one(fields, "action") or "").strip().lower())
+        key = key_of(request, fields)
+        if action is not None:
+            seen.action = action.name
+        elif not key:
             raise PanelError(wire.INCORRECT_REQUEST)
-        return action
-
-    async def _access(self, request: web.Request, fields: Fields) -> Access:
-        key = next((text for name in _KEY_NAMES if (text := one(fields, name))), None)
-        if key is None:
-            key = request.headers.get("X-API-Key") or _bearer(request)
-        access = await self._keys.open(key.strip())
-        if access is None:
-            raise PanelError(wire.INVALID_KEY)
-        return access
+        access = await self._admission.admit(request, key)
+        seen.quota = self._limits.take(access)
+        if seen.quota is not None and seen.quota.wait:
+            RATE_LIMITED.labels("key").inc()
+            raise TooManyRequests(seen.quota.retry_after)
+        if action is None or (access.post_only and request.method != "POST"):
+            raise PanelError(wire.INCORRECT_REQUEST)
+        if action.scope is Scope.ORDER:
+            _require_ordering(access)
+        name = _external_id(request, fields) if action.named else None
+        return await action.answer(Call(access, fields, seen.request_id, name))
 
     async def _services(self, call: Call) -> bytes:
         return self._catalogue.current.answer
@@ -132,8 +145,6 @@ class PanelApi:
         return wire.balance_answer(amount, call.access.currency)
 
     async def _add(self, call: Call) -> bytes:
-        if call.access.suspended:
-            raise PanelError(wire.SUSPENDED)
         text = wire.given(one(call.fields, "service"))
         if text is None:
             raise PanelError(wire.INCORRECT_REQUEST)
@@ -190,9 +201,13 @@ def _external_id(request: web.Request, fields: Fields) -> str | None:
     return wire.read_external_id([*named, header] if header else named) if named or header else None
 
 
-def _bearer(request: web.Request) -> str:
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token if scheme.lower() == "bearer" else ""
+def _require_ordering(access: Access) -> None:
+    if access.scope is not Scope.ORDER:
+        # The same text as for a key that opens nothing: clients know it and stop.
+        log.warning("security.read_key_orders", key_id=access.key_id)
+        raise PanelError(wire.INVALID_KEY)
+    if access.suspended:
+        raise PanelError(wire.SUSPENDED)
 
 
 def answer(body: bytes, *, status: int = 200, retry_after: int | None = None) -> web.Response:
@@ -210,6 +225,14 @@ def _refusal(request: web.Request, text: str) -> web.Response:
         request.content.feed_eof()
         response.force_close()
     return response
+
+
+def _too_many(retry_after: int) -> web.Response:
+    return answer(wire.error_answer(wire.TOO_MANY_REQUESTS), status=429, retry_after=retry_after)
+
+
+def _temporary(*, retry_after: int) -> web.Response:
+    return answer(wire.error_answer(wire.TEMPORARY), status=503, retry_after=retry_after)
 
 
 async def _wrong_method(_: web.Request) -> web.Response:
