@@ -9,7 +9,6 @@ import heapq
 import time
 from collections.abc import Callable, Hashable
 from operator import itemgetter
-from typing import NamedTuple
 
 from multidict import CIMultiDict, istr
 
@@ -40,23 +39,28 @@ class Limit:
     It gains ``number`` in so many nanoseconds and never one more: the interval is rounded up.
     """
 
-    __slots__ = ("burst", "interval", "text")
+    __slots__ = ("burst", "interval", "room", "text")
 
     def __init__(self, number: int, nanoseconds: int, burst: int) -> None:
         self.burst = burst
         self.interval = -(-nanoseconds // number)
+        #: What may be missing while there is still a token.
+        self.room = (burst - 1) * self.interval
         self.text = str(burst)
 
 
-class Quota(NamedTuple):
+class Quota:
     """What became of asking for a token, and what is left: ``wait`` is 0 when it was given.
 
     ``missing`` are the nanoseconds until the bucket is full, ``wait`` those until it has a token.
     """
 
-    limit: Limit
-    missing: int
-    wait: int
+    __slots__ = ("limit", "missing", "wait")
+
+    def __init__(self, limit: Limit, missing: int, wait: int) -> None:
+        self.limit = limit
+        self.missing = missing
+        self.wait = wait
 
     @property
     def retry_after(self) -> int:
@@ -65,7 +69,7 @@ class Quota(NamedTuple):
 
     def mark(self, headers: CIMultiDict[str]) -> None:
         """Tell a client the bucket's size, the tokens left, and the seconds until it is full."""
-        limit, missing, _ = self
+        limit, missing = self.limit, self.missing
         headers[_LIMIT] = limit.text
         headers[_REMAINING] = str(max(0, limit.burst + -missing // limit.interval))
         headers[_RESET] = str(-(-missing // _SECOND))
@@ -92,20 +96,19 @@ class Buckets:
         """What asking for a token would give; takes none."""
         now = self._clock()
         missing = max(0, self._full_at.get(who, now) - now)
-        return Quota(limit, missing, max(0, missing - (limit.burst - 1) * limit.interval))
+        return Quota(limit, missing, max(0, missing - limit.room))
 
     def take(self, who: Hashable, limit: Limit) -> Quota:
         """Take a token, if there is one."""
         now = self._clock()
-        full_at = self._full_at.get(who, now)
+        buckets = self._full_at
+        full_at = buckets.get(who, now)
         missing = full_at - now if full_at > now else 0
-        interval = limit.interval
-        wait = missing - (limit.burst - 1) * interval
-        if wait > 0:
-            return Quota(limit, missing, wait)
-        if len(self._full_at) >= self._most and who not in self._full_at:
+        if missing > limit.room:
+            return Quota(limit, missing, missing - limit.room)
+        if len(buckets) >= self._most and who not in buckets:
             self._forget(now)
-        missing += interval
+        missing += limit.interval
         self._full_at[who] = now + missing
         return Quota(limit, missing, 0)
 
