@@ -1,7 +1,7 @@
 """The panel API v2: one endpoint, ``key`` and ``action``, answers in the reference's shapes."""
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -18,9 +18,11 @@ from gateway.orders.telling import Teller
 from gateway.resellers.keys import KeyRing
 from gateway.web.fields import Fields, every, one, read_fields
 from schemas import panel_v2 as wire
+from schemas.order_parameters import ORDER_OPTIONS
 from schemas.panel_v2 import PanelError
+from schemas.parameters import Parameter
 from schemas.resellers import Access
-from schemas.services import SERVICE_TYPES, ParameterKind
+from schemas.services import SERVICE_TYPES
 
 log = structlog.get_logger()
 
@@ -141,21 +143,16 @@ class PanelApi:
         service = self._catalogue.current.services.get(number) if number else None
         if service is None:
             raise PanelError(wire.INCORRECT_SERVICE)
-        given: dict[str, str] = {}
-        for parameter in SERVICE_TYPES[service.type].parameters:
-            if parameter.kind is ParameterKind.LINES:
-                value: str | None = "\n".join(every(call.fields, parameter.name))
-            else:
-                value = one(call.fields, parameter.name)
-            if value is not None:
-                given[parameter.name] = value
         draft = draft_order(
             service,
-            given,
+            _given(call.fields, SERVICE_TYPES[service.type].parameters + ORDER_OPTIONS),
             reseller_id=call.access.reseller_id,
             currency=call.access.currency,
             request_id=call.request_id,
         )
+        if draft.runs is not None:
+            # Nothing makes orders of runs yet.
+            raise PanelError(wire.INCORRECT_REQUEST)
         if call.external_id is not None:
             draft = replace(draft, external_id=call.external_id)
         return wire.add_answer(await self._intake.submit(draft))
@@ -182,6 +179,18 @@ class PanelApi:
         if order is None:
             raise PanelError(wire.INCORRECT_ORDER)
         return wire.status_text(order).encode()
+
+
+def _given(fields: Fields, parameters: Iterable[Parameter]) -> dict[str, str]:
+    """The texts of these parameters, each under its own name, whichever name a client uses."""
+    found: dict[str, str] = {}
+    for parameter in parameters:
+        names = (parameter.name, *parameter.aliases)
+        name = next((name for name in names if name in fields), None)
+        if name is not None:
+            text = "\n".join(every(fields, name)) if parameter.many else one(fields, name)
+            found[parameter.name] = text or ""
+    return found
 
 
 def _external_id(request: web.Request, fields: Fields) -> str | None:
@@ -221,9 +230,9 @@ async def _nothing_here(_: web.Request) -> web.Response:
 
 
 def public_app(api: PanelApi) -> web.Application:
-    """The public listener. Both spellings of the path answer in place, never with a redirect."""
+    """The public listener. All spellings of the path answer in place, never with a redirect."""
     app = web.Application(client_max_size=LARGEST_BODY)
-    for path in ("/api/v2", "/api/v2/"):
+    for path in ("/api/v2", "/api/v2/", "/api/v2.php", "/api/v2/index.php"):
         app.router.add_post(path, api.handle)
         app.router.add_get(path, api.handle, allow_head=False)
         app.router.add_route("*", path, _wrong_method)
