@@ -16,6 +16,7 @@ from gateway.orders.drafting import draft_order
 from gateway.orders.intake import Intake
 from gateway.orders.telling import Teller
 from gateway.resellers.keys import KeyRing
+from gateway.web.docs_page import add_documents
 from gateway.web.fields import Fields, every, one, read_fields
 from schemas import panel_v2 as wire
 from schemas.order_parameters import ORDER_OPTIONS
@@ -236,5 +237,6 @@ def public_app(api: PanelApi) -> web.Application:
         app.router.add_post(path, api.handle)
         app.router.add_get(path, api.handle, allow_head=False)
         app.router.add_route("*", path, _wrong_method)
+    add_documents(app)
     app.router.add_route("*", "/{anything:.*}", _nothing_here)
     return app

@@ -12,7 +12,6 @@ from schemas.orders import OrderState
 from schemas.services import SERVICE_TYPES
 from tests.orders.line import Line
 
-
 #: Types whose upstream says nothing of what remains that could be charged.
 NO_REMAINS = {"Package", "Custom Comments Package", "Subscriptions"}
 
