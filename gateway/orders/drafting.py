@@ -54,18 +54,15 @@ def draft_order(
     reseller_id: int,
     currency: str,
     request_id: str,
-    keep_links: bool = False,
     today: Callable[[], date] = utc_today,
 ) -> Draft:
     """Check an ``add`` against its service's type and price it.
-
-    ``keep_links`` leaves links as they were sent, with what only tracks.
 
     Raises:
         PanelError: with the text that the client gets.
     """
     kind = SERVICE_TYPES[service.type]
-    values = _values(kind, fields, today, keep_links)
+    values = _values(kind, fields, today, keep_links=service.keep_links)
     runs, interval = _drip_feed(fields)
     limit = _option(fields, MAX_CHARGE)
     max_charge = None if limit is None else parse_amount(limit)
@@ -109,7 +106,7 @@ def is_repeat(draft: Draft, earlier: NamedOrder) -> bool:
 
 
 def _values(
-    kind: ServiceType, fields: Mapping[str, str], today: Callable[[], date], keep_links: bool
+    kind: ServiceType, fields: Mapping[str, str], today: Callable[[], date], *, keep_links: bool
 ) -> dict[str, str]:
     """The canonical values of what the type takes."""
     values: dict[str, str] = {}

@@ -69,7 +69,7 @@ async def test_every_type_is_sent_whole_and_settles_to_the_exact_amount(
     sent = {r["parameters"]["service"]: r["parameters"] for r in line.panel.received()}
     left = {name: _left(end, _quantity(name)) for name in made}
     for name, number in made.items():
-        upstream = _service(line, name).upstream_service
+        upstream = _service(line, name).routes[0].upstream_service
         expected = {"action": "add", "service": upstream} | SERVICE_TYPES[name].example
         assert sent[upstream] == expected, name
         row = await line.row(number)
