@@ -6,9 +6,10 @@ A reader gives the canonical text, which is what is stored and sent: numbers wit
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from typing import TypeAlias
 
 from schemas.links import clean_link, read_link
 from schemas.money import BadAmount, parse_amount
@@ -48,7 +49,7 @@ class Parameter:
     and of characters of a text, 0 where only the service's limits count. ``default`` is stored
     and sent where a client leaves the parameter out. ``needed_when`` names another parameter and
     the value of it with which this one is required. ``cleaned`` values are links, or may be.
-    ``about`` is what the API docs say.
+    ``about`` is what the API docs say. ``many`` says whether it holds several values.
     """
 
     name: str
@@ -63,11 +64,17 @@ class Parameter:
     needed_when: tuple[str, str] | None = None
     cleaned: bool = False
     aliases: tuple[str, ...] = ()
+    many: bool = field(init=False)
+    read: "Reader" = field(init=False, repr=False, compare=False)
 
-    @property
-    def many(self) -> bool:
-        """Whether it holds several values."""
-        return self.kind in (ParameterKind.LINES, ParameterKind.LIST)
+    def __post_init__(self) -> None:
+        # Once here and not for every order: to look up by an enumeration's member is slow.
+        object.__setattr__(self, "many", self.kind in _LISTS)
+        object.__setattr__(self, "read", _READERS[self.kind])
+
+
+#: Gives the canonical text of a value, or None where there is none.
+Reader: TypeAlias = Callable[[Parameter, str], str | None]
 
 
 _BLANKS = " \t"
@@ -134,8 +141,10 @@ def read_value(parameter: Parameter, text: str, *, keep_links: bool = False) -> 
     Raises:
         PanelError: ``Bad link`` or ``Incorrect <parameter>`` when it is present but bad.
     """
-    value = _READERS[parameter.kind](parameter, text)
+    value = parameter.read(parameter, text)
     if value is not None and parameter.cleaned and not keep_links:
+        if not parameter.many:
+            return clean_link(value)
         return "\n".join(clean_link(line) for line in value.split("\n"))
     return value
 
@@ -222,7 +231,8 @@ def _amount(parameter: Parameter, text: str) -> str | None:
     return wanted
 
 
-_READERS: dict[ParameterKind, Callable[[Parameter, str], str | None]] = {
+_LISTS = (ParameterKind.LINES, ParameterKind.LIST)
+_READERS: dict[ParameterKind, Reader] = {
     ParameterKind.LINK: _link,
     ParameterKind.QUANTITY: _quantity,
     ParameterKind.LINES: _lines,

@@ -4,7 +4,7 @@ Everything that depends on the type reads this table: intake validates by it, pr
 it, dispatch sends by it, an upstream's catalogue is imported by it, and the API docs print it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from schemas import order_parameters as takes
@@ -25,7 +25,8 @@ class ServiceType:
     ``counted`` is the parameter whose value (or number of lines) is the quantity; None means that
     an order is one package, whatever quantity a client sends. ``times`` multiply it by their sum.
     ``limited`` must lie within the service's limits, in rising order. ``target`` is kept as the
-    order's link. ``about`` is what the API docs say.
+    order's link. ``about`` is what the API docs say. ``accepted`` is all that an order may carry,
+    ``conditional`` what some values of other parameters require.
     """
 
     name: str
@@ -37,6 +38,13 @@ class ServiceType:
     times: tuple[Parameter, ...] = ()
     dripfeed: bool = False
     aliases: tuple[str, ...] = ()
+    accepted: tuple[Parameter, ...] = field(init=False)
+    conditional: tuple[Parameter, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        needed = tuple(p for p in self.parameters if p.needed_when)
+        object.__setattr__(self, "accepted", self.parameters + takes.ORDER_OPTIONS)
+        object.__setattr__(self, "conditional", needed)
 
     @property
     def pricing(self) -> Pricing:

@@ -121,7 +121,7 @@ def _values(
             values[parameter.name] = value
         elif parameter.required:
             raise PanelError(wire.INCORRECT_REQUEST)
-    for parameter in kind.parameters:
+    for parameter in kind.conditional:
         if parameter.needed_when is not None and parameter.name not in values:
             other, needing = parameter.needed_when
             if values.get(other) == needing:

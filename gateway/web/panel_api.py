@@ -19,7 +19,6 @@ from gateway.resellers.keys import KeyRing
 from gateway.web.docs_page import add_documents
 from gateway.web.fields import Fields, every, one, read_fields
 from schemas import panel_v2 as wire
-from schemas.order_parameters import ORDER_OPTIONS
 from schemas.panel_v2 import PanelError
 from schemas.parameters import Parameter
 from schemas.resellers import Access
@@ -146,7 +145,7 @@ class PanelApi:
             raise PanelError(wire.INCORRECT_SERVICE)
         draft = draft_order(
             service,
-            _given(call.fields, SERVICE_TYPES[service.type].parameters + ORDER_OPTIONS),
+            _given(call.fields, SERVICE_TYPES[service.type].accepted),
             reseller_id=call.access.reseller_id,
             currency=call.access.currency,
             request_id=call.request_id,
@@ -186,11 +185,14 @@ def _given(fields: Fields, parameters: Iterable[Parameter]) -> dict[str, str]:
     """The texts of these parameters, each under its own name, whichever name a client uses."""
     found: dict[str, str] = {}
     for parameter in parameters:
-        names = (parameter.name, *parameter.aliases)
-        name = next((name for name in names if name in fields), None)
-        if name is not None:
-            text = "\n".join(every(fields, name)) if parameter.many else one(fields, name)
-            found[parameter.name] = text or ""
+        name = parameter.name
+        if name not in fields:
+            known = [alias for alias in parameter.aliases if alias in fields]
+            if not known:
+                continue
+            name = known[0]
+        text = "\n".join(every(fields, name)) if parameter.many else one(fields, name)
+        found[parameter.name] = text or ""
     return found
 
 
