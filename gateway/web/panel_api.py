@@ -1,7 +1,7 @@
 """The panel API v2: one endpoint, ``key`` and ``action``, answers in the reference's shapes."""
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -16,12 +16,15 @@ from gateway.orders.drafting import draft_order
 from gateway.orders.intake import Intake
 from gateway.orders.telling import Teller
 from gateway.web.admission import Admission, key_of
+from gateway.web.api_actions import ACTIONS
+from gateway.web.docs_page import add_documents
 from gateway.web.fields import Fields, every, one, read_fields
 from gateway.web.limits import Quota, RateLimits, TooManyRequests
 from schemas import panel_v2 as wire
 from schemas.panel_v2 import PanelError
+from schemas.parameters import Parameter
 from schemas.resellers import Access, Scope
-from schemas.services import SERVICE_TYPES, ParameterKind
+from schemas.services import SERVICE_TYPES
 
 log = structlog.get_logger()
 
@@ -44,14 +47,13 @@ class Call:
 class Action:
     """One thing that can be asked for: who answers it, and what a key must be allowed.
 
-    An action of the scope ``order`` is closed to read keys and to suspended accounts.
-    ``spellings`` are further names that clients use; ``named`` ones take an external id.
+    An action of the scope ``order`` is closed to read keys and to suspended accounts; ``named``
+    ones take an external id. Further names that clients use are in the documented table.
     """
 
     name: str
     scope: Scope
     answer: Callable[[Call], Awaitable[bytes]]
-    spellings: tuple[str, ...] = ()
     named: bool = False
 
 
@@ -84,14 +86,14 @@ class PanelApi:
         self._counts = counts
         self._process = secrets.token_hex(4)
         self._numbers = count(1)
-        many = ("orders", "statuses", "multi_status", "multi-status", "multistatus")
         actions = (
             Action("services", Scope.READ, self._services),
-            Action("add", Scope.ORDER, self._add, ("create",), named=True),
-            Action("status", Scope.READ, self._status, many, named=True),
+            Action("add", Scope.ORDER, self._add, named=True),
+            Action("status", Scope.READ, self._status, named=True),
             Action("balance", Scope.READ, self._balance),
         )
-        self._actions = {name: a for a in actions for name in (a.name, *a.spellings)}
+        spellings = {documented.name: documented.aliases for documented in ACTIONS}
+        self._actions = {name: a for a in actions for name in (a.name, *spellings[a.name])}
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer a call. Every protocol-level answer is HTTP 200, as clients need it."""
@@ -152,21 +154,16 @@ class PanelApi:
         service = self._catalogue.current.services.get(number) if number else None
         if service is None:
             raise PanelError(wire.INCORRECT_SERVICE)
-        given: dict[str, str] = {}
-        for parameter in SERVICE_TYPES[service.type].parameters:
-            if parameter.kind is ParameterKind.LINES:
-                value: str | None = "\n".join(every(call.fields, parameter.name))
-            else:
-                value = one(call.fields, parameter.name)
-            if value is not None:
-                given[parameter.name] = value
         draft = draft_order(
             service,
-            given,
+            _given(call.fields, SERVICE_TYPES[service.type].accepted),
             reseller_id=call.access.reseller_id,
             currency=call.access.currency,
             request_id=call.request_id,
         )
+        if draft.runs is not None:
+            # Nothing makes orders of runs yet.
+            raise PanelError(wire.INCORRECT_REQUEST)
         if call.external_id is not None:
             draft = replace(draft, external_id=call.external_id)
         return wire.add_answer(await self._intake.submit(draft))
@@ -193,6 +190,21 @@ class PanelApi:
         if order is None:
             raise PanelError(wire.INCORRECT_ORDER)
         return wire.status_text(order).encode()
+
+
+def _given(fields: Fields, parameters: Iterable[Parameter]) -> dict[str, str]:
+    """The texts of these parameters, each under its own name, whichever name a client uses."""
+    found: dict[str, str] = {}
+    for parameter in parameters:
+        name = parameter.name
+        if name not in fields:
+            known = [alias for alias in parameter.aliases if alias in fields]
+            if not known:
+                continue
+            name = known[0]
+        text = "\n".join(every(fields, name)) if parameter.many else one(fields, name)
+        found[parameter.name] = text or ""
+    return found
 
 
 def _external_id(request: web.Request, fields: Fields) -> str | None:
@@ -244,11 +256,12 @@ async def _nothing_here(_: web.Request) -> web.Response:
 
 
 def public_app(api: PanelApi) -> web.Application:
-    """The public listener. Both spellings of the path answer in place, never with a redirect."""
+    """The public listener. All spellings of the path answer in place, never with a redirect."""
     app = web.Application(client_max_size=LARGEST_BODY)
-    for path in ("/api/v2", "/api/v2/"):
+    for path in ("/api/v2", "/api/v2/", "/api/v2.php", "/api/v2/index.php"):
         app.router.add_post(path, api.handle)
         app.router.add_get(path, api.handle, allow_head=False)
         app.router.add_route("*", path, _wrong_method)
+    add_documents(app)
     app.router.add_route("*", "/{anything:.*}", _nothing_here)
     return app

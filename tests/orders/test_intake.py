@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -186,6 +186,20 @@ async def test_a_new_price_beyond_the_funds_is_refused(counter: Counter, world: 
     with pytest.raises(PanelError, match="Not enough funds"):
         await counter.intake.submit(draft)
     assert await world.balance(customer) == UNIT
+
+
+async def test_a_new_price_beyond_what_the_client_allowed_is_refused(
+    counter: Counter, world: World
+) -> None:
+    customer = await world.reseller(funds="10")
+    dear, allowed = (
+        replace(counter.draft(customer), max_charge=limit) for limit in (1_199_999, 1_200_000)
+    )
+    await counter.change(rate=parse_rate("1.20"))
+    refused, order = await submit(counter, [dear, allowed])
+    assert (type(refused), str(refused)) == (PanelError, "Price changed")
+    assert await counter.charges() == {order: 1_200_000}
+    await world.assert_sound()
 
 
 async def test_prices_that_keep_changing_are_each_charged_as_they_were_at_the_commit(

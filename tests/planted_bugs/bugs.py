@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 _KILLS = "tests/faults/test_kills.py"
 _AMOUNTS = "tests/money/test_amounts.py"
+_BY_TYPE = "tests/orders/test_drafting_by_type.py"
 _DISPATCH = "tests/orders/test_dispatch.py"
 _INTAKE = "tests/orders/test_intake.py"
 _LEASES = "tests/orders/test_leases.py"
 _LEDGER = "tests/money/test_ledger.py"
 _LIFECYCLE = "tests/orders/test_lifecycle.py"
+_LINKS = "tests/schemas/test_links.py"
 _NAMES = "tests/web/test_external_ids.py"
 _READING = "tests/providers/test_reading.py"
 _TRACKING = "tests/orders/test_tracking.py"
@@ -189,5 +191,32 @@ BUGS = (
                select true\"\"\",
 """,
         test=f"{_INTAKE}::test_a_price_that_changed_meanwhile_is_charged_at_the_new_price",
+    ),
+    Bug(
+        name="a drip-feed is charged for one run",
+        file="gateway/orders/drafting.py",
+        before="times = (runs or 1) * _times(kind, values)",
+        after="times = _times(kind, values)",
+        test=f"{_BY_TYPE}::test_a_drip_feed_is_charged_for_all_its_runs",
+    ),
+    Bug(
+        name="a subscription is sent without its number of posts",
+        file="gateway/orders/drafting.py",
+        before="        value = parameter.default\n",
+        after="        value = None\n",
+        test=f"{_BY_TYPE}::test_a_subscription_is_paid_for_all_its_posts",
+    ),
+    Bug(
+        name="a client's own campaign is taken for tracking",
+        file="schemas/links.py",
+        before="""
+    if known is None:
+        return link
+""",
+        after="""
+    if known is None:
+        known = _TRACKING["t.me"]
+""",
+        test=f"{_LINKS}::test_what_says_something_of_the_target_stays",
     ),
 )
