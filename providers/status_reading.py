@@ -17,7 +17,7 @@ from providers.decoding import (
     read_text,
     read_whole,
 )
-from providers.reading import find_failure, read_currency
+from providers.reading import find_failure, read_currency, read_order_id
 from schemas.upstream import RefillWord, UpstreamRefill, UpstreamStatus, UpstreamWord
 
 LONGEST_WORD = 64
@@ -149,6 +149,7 @@ def _read_fields(fields: Mapping[str, Json]) -> UpstreamStatus | None:
     raw = fields.get("orderstatus" if own_field else "status")
     start = read_whole(first_of(fields, "startcount", "countstart"))
     charge = read_amount(first_of(fields, "charge", "price"))
+    posts = read_whole(fields.get("posts"))
     if not own_field and "status" not in fields:
         return None
     return UpstreamStatus(
@@ -158,7 +159,15 @@ def _read_fields(fields: Mapping[str, Json]) -> UpstreamStatus | None:
         remains=read_whole(first_of(fields, "remains", "countremain", "remain")),
         charge=charge if charge is not None and charge >= 0 else None,
         currency=read_currency(fields.get("currency")),
+        orders=_read_orders(fields.get("orders")),
+        posts=posts if posts is not None and posts >= 0 else None,
     )
+
+
+def _read_orders(value: Json) -> tuple[str, ...]:
+    """The orders that a subscription has made, each once."""
+    ids = [read_order_id(one) for one in value] if isinstance(value, list) else []
+    return tuple(dict.fromkeys(one for one in ids if isinstance(one, str)))
 
 
 def read_refill_states(payload: Json, ids: Sequence[str]) -> dict[str, UpstreamRefill]:
