@@ -105,11 +105,11 @@ async def change_provider(
         if record is None:
             return await find_provider(conn, name)  # raises, with the known names
         changed = change(record)
-        options = _as_stored(changed.options)
         try:
             adapt(changed, transport)
         except BadAccount as error:
             raise UserError(str(error)) from None
+        options = _as_stored(changed.options)
         await store.set_provider_address(conn, record.id, changed.url, changed.key)
         await store.set_provider_options(conn, record.id, options)
     return changed
