@@ -248,6 +248,8 @@ def of_several(
     point: str, ids: Sequence[str], outcome: object, answers: Sequence[Answer], *, real: bool
 ) -> Several:
     """Whether the panel answers lists of ids. ``real`` says that it knows these."""
+    if isinstance(outcome, BadAccount):
+        return Several(Finding(point, "cannot be asked with this kind of provider"))
     ms = answers[0].exchange.elapsed_ms if answers else None
     if len(answers) == 1 and isinstance(outcome, Mapping) and set(ids) <= outcome.keys():
         return Several(Finding(point, "in one request", ms))
@@ -259,7 +261,9 @@ def of_several(
         return Several(Finding(point, f"no such action{words}", ms))
     unordered = isinstance(payload, list) and bool(payload)
     not_understood = any(is_incorrect_request(t) or is_missing_parameter(t) for t in texts)
-    if real or unordered or not_understood:
+    # The adapter asks one by one where a list gave nothing, and these orders exist.
+    fell_back = real and len(answers) > 1 and isinstance(outcome, Mapping)
+    if fell_back or unordered or not_understood:
         return Several(Finding(point, f"one at a time; a list is not understood{words}", ms), True)
     text = f"unclear{words}; repeat with --orders and two orders of this account"
     return Several(Finding(point, text, ms))

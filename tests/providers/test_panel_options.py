@@ -1,6 +1,7 @@
 """What an account may be configured with: what then goes over the wire and how it is read."""
 
 import json
+import re
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -10,10 +11,12 @@ import pytest
 from providers.account import BadAccount, ProviderAccount
 from providers.errors import Ambiguous, Rejected, Unavailable
 from providers.limits import Timeouts
+from providers.panel_options import PanelOptions
 from providers.panel_v2 import PanelV2
 from providers.registry import create_provider
 from providers.transport import Transport, metered
 from schemas.upstream import RefusalGroup, Submission, UpstreamStatus, UpstreamWord
+from tests.architecture import ROOT
 from tests.providers.answers import row
 from tests.providers.wire import KEY, Request, Upstream, hangs, says
 
@@ -336,3 +339,12 @@ def test_a_key_that_no_header_can_carry_is_refused_without_being_shown() -> None
         with pytest.raises(BadAccount, match="key: this key cannot go into a header") as caught:
             PanelV2(broken, Transport())
         assert "ké" not in str(caught.value)
+
+
+def test_every_option_is_in_the_table_for_operators() -> None:
+    text = (ROOT / "docs" / "providers.md").read_text("utf-8")
+    listed = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    groups = {str(group) for group in RefusalGroup}
+    assert [name for name in listed if name not in groups] == sorted(
+        PanelOptions.model_fields, key=listed.index
+    )

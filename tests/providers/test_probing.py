@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 import pytest
 
-from providers.account import ProviderAccount
-from providers.findings import Finding, Report, other_spelling, wrong_key
+from providers.account import BadAccount, ProviderAccount
+from providers.errors import Unavailable
+from providers.findings import Finding, Report, of_several, other_spelling, wrong_key
 from providers.limits import Timeouts
 from providers.panel_v2 import PanelV2
 from providers.probing import UNKNOWN_IDS, ListeningTransport, Questions, probe
 from providers.transport import Transport, metered
-from schemas.upstream import RefusalGroup, Submission, UpstreamWord
+from schemas.upstream import RefusalGroup, Submission, UpstreamStatus, UpstreamWord
 from tests.odd_panels import KEY, OddPanel, serving
 
 READS = {"balance", "services", "status", "refill_status", "no_such_action", ""}
@@ -225,6 +226,14 @@ async def test_a_test_order_that_is_refused_or_in_doubt_says_so() -> None:
 )
 def test_the_other_spelling_of_an_address_differs_by_its_slash(url: str, other: str) -> None:
     assert other_spelling(url) == other
+
+
+@pytest.mark.parametrize(
+    "outcome", [BadAccount("no such option"), Unavailable("away"), {"1": UpstreamStatus(None)}]
+)
+def test_silence_is_no_proof_that_a_panel_knows_no_lists(outcome: object) -> None:
+    for real in (True, False):
+        assert not of_several("several orders", ["1", "2"], outcome, [], real=real).one_by_one
 
 
 def test_a_wrong_key_is_another_of_the_same_length() -> None:

@@ -78,6 +78,11 @@ def test_a_dialect_costs_at_most_fifteen_lines() -> None:
     assert adapter.bases[0].id == "PanelV2"
 
 
+def test_the_docs_show_the_whole_adapter() -> None:
+    text = (ROOT / "docs" / "providers.md").read_text("utf-8")
+    assert ADAPTER.read_text("utf-8") in text
+
+
 def test_no_module_of_ours_knows_the_dialect() -> None:
     ours = [
         file
