@@ -238,7 +238,8 @@ def of_order(order: str, outcome: object, answers: Sequence[Answer]) -> Finding:
         return Finding(point, f"{_shown(status.error)!r}", _ms(answers))
     told = f"charge {status.charge}, start_count {status.start_count}, remains {status.remains}"
     if status.word is None:
-        word = f"an unknown word: say what it means with --set 'status_words={{{status.raw_word}: …}}'"
+        option = f"--set 'status_words={{{status.raw_word}: …}}'"
+        word = f"an unknown word: say what it means with {option}"
     else:
         word = f"read as {status.word}"
     return Finding(point, f"{status.raw_word!r}, {word}; {told}", _ms(answers))
