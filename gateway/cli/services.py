@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.catalogue import importing, upstreams
-from gateway.cli.providers import speaking_to
 from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.cli.upstream_accounts import speaking_to
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.store import services as store

@@ -13,6 +13,7 @@ from gateway.store import orders
 from gateway.store.connection import Pool, transaction
 from providers.base import Provider
 from providers.errors import ProviderError
+from providers.transport import metered
 from schemas.config import TrackingSettings
 from schemas.orders import Order, OrderChange, PolledOrder
 from schemas.providers import ProviderRecord
@@ -31,10 +32,11 @@ _MOST_WORDS = 1_000
 
 
 class Polled(NamedTuple):
-    """How many orders one call asked for, and whether the panel answered it."""
+    """How many orders were asked for, whether the panel answered, and in how many requests."""
 
     asked: int
     answered: bool
+    requests: int = 0
 
 
 class Tracker:
@@ -50,27 +52,37 @@ class Tracker:
         self._strange_words: set[tuple[int, str]] = set()
 
     async def poll(self, adapter: Provider, provider: ProviderRecord, limit: int = BATCH) -> Polled:
-        """Ask for the orders that are due, up to ``limit``.
+        """Ask for the orders that are due, up to ``limit`` and as many as the panel takes at once.
 
         A read that fails changes nothing: the orders are asked for again when their lease ends.
         """
-        due = await self._claim(provider, limit)
+        due = await self._claim(provider, min(limit, adapter.status_batch))
         if not due:
             return Polled(0, answered=True)
+        with metered() as meter:
+            heard = await self._ask(adapter, provider, due)
+        if heard is None:
+            return Polled(len(due), answered=False, requests=meter.requests)
+        for status in heard.values():
+            self._note_word(provider, status)
+        await self._apply(due, heard)
+        return Polled(len(due), answered=True, requests=meter.requests)
+
+    async def _ask(
+        self, adapter: Provider, provider: ProviderRecord, due: Sequence[PolledOrder]
+    ) -> dict[str, UpstreamStatus] | None:
+        """What the panel says of these orders; None when it does not answer."""
         began = self._clock()
         try:
             heard = await adapter.status([order.upstream_id for order in due])
         except ProviderError as error:
             POLLS.labels(provider.name, "failed").inc()
             log.warning("poll.failed", provider=provider.name, reason=str(error), orders=len(due))
-            return Polled(len(due), answered=False)
+            return None
         finally:
             UPSTREAM_SECONDS.labels(provider.name, "status").observe(self._clock() - began)
         POLLS.labels(provider.name, "answered").inc()
-        for status in heard.values():
-            self._note_word(provider, status)
-        await self._apply(due, heard)
-        return Polled(len(due), answered=True)
+        return heard
 
     async def _apply(
         self, asked: Sequence[PolledOrder], heard: dict[str, UpstreamStatus]

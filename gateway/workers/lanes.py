@@ -129,7 +129,8 @@ class TrackingLane:
         self._adapter = adapter
         self._idle = settings.idle_ms / 1000
         self._pace = Pace(budget.reads_per_minute, 1, clock)
-        self._batch = BATCH
+        # Small at first: a panel that knows no lists answers each order in a request of its own.
+        self._batch = 1
         self.loop = Loop(f"tracking:{record.name}", self._work)
 
     async def stop(self) -> None:
@@ -142,14 +143,20 @@ class TrackingLane:
         polled = await self._tracker.poll(self._adapter, self.record, self._batch)
         if not polled.asked:
             return self._idle
-        self._pace.spend(1)
+        self._pace.spend(max(1, polled.requests))
         if not polled.answered:
             # One order that a panel stumbles over must not hide the others of its batch for ever.
             self._batch = max(1, self._batch // 2)
             return self._idle
-        full = polled.asked == self._batch
-        self._batch = min(BATCH, self._batch * 2)
+        full = polled.asked == self._most_at_once()
+        if polled.requests > 1:
+            self._batch = 1
+        elif full:
+            self._batch = min(BATCH, self._batch * 2)
         return 0 if full else self._idle
+
+    def _most_at_once(self) -> int:
+        return min(self._batch, self._adapter.status_batch)
 
 
 class Lanes:

@@ -119,9 +119,22 @@ BUGS = (
     Bug(
         name="orders are sent by GET",
         file="providers/transport.py",
-        before="async with session.post(",
-        after="async with session.get(",
+        before="""
+            call.method,
+            call.target,
+""",
+        after="""
+            "GET",
+            call.target,
+""",
         test=f"{_TRANSPORT}::test_a_request_is_a_form_post_with_ordinary_headers",
+    ),
+    Bug(
+        name="the client repeats a GET by itself",
+        file="providers/transport.py",
+        before="            middlewares=(_only_once,),\n",
+        after="",
+        test=f"{_TRANSPORT}::test_whatever_fails_after_sending_may_have_been_processed_and_is_not_repeated",
     ),
     Bug(
         name="whatever fails while sending counts as not sent",
