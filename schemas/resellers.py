@@ -2,8 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from schemas.money import Micros
+
+
+class DuplicatePolicy(StrEnum):
+    """What an ``add`` without a name becomes while an identical order is open."""
+
+    SAFE_RETRY = "safe_retry"
+    REJECT_ACTIVE_LINK = "reject_active_link"
+    ALLOW = "allow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +46,4 @@ class Access:
     reseller_id: int
     currency: str
     suspended: bool
+    duplicates: DuplicatePolicy

@@ -8,6 +8,7 @@ from schemas.catalogue import Service
 from schemas.money import Micros, charge_of
 from schemas.orders import NamedOrder
 from schemas.panel_v2 import PanelError
+from schemas.resellers import DuplicatePolicy
 from schemas.services import SERVICE_TYPES, Parameter, ParameterKind, Pricing
 
 
@@ -15,7 +16,8 @@ from schemas.services import SERVICE_TYPES, Parameter, ParameterKind, Pricing
 class Draft:
     """What one reseller wants: a sound order at the price of one catalogue version.
 
-    ``external_id`` is the reseller's own name for it, under which it is placed at most once.
+    ``external_id`` is the reseller's own name for it, under which it is placed at most once;
+    ``duplicates`` says what becomes of a repetition without a name.
     """
 
     reseller_id: int
@@ -27,6 +29,7 @@ class Draft:
     charge: Micros
     request_id: str
     external_id: str | None = None
+    duplicates: DuplicatePolicy = DuplicatePolicy.ALLOW
 
 
 def draft_order(
@@ -80,7 +83,7 @@ def redraft(draft: Draft, service: Service) -> Draft:
         currency=draft.currency,
         request_id=draft.request_id,
     )
-    return replace(priced, external_id=draft.external_id)
+    return replace(priced, external_id=draft.external_id, duplicates=draft.duplicates)
 
 
 def is_repeat(draft: Draft, earlier: NamedOrder) -> bool:

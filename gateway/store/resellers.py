@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gateway.store.connection import Connection
-from schemas.resellers import Access, ApiKey, Reseller
+from schemas.resellers import Access, ApiKey, DuplicatePolicy, Reseller
 
 _RESELLER = """select r.id, r.name, r.email, r.currency, r.suspended, b.amount
                  from reseller r join balance b on b.reseller_id = r.id"""
@@ -68,9 +68,9 @@ async def set_key_revoked(conn: Connection, key_id: int) -> bool:
 async def get_accesses(conn: Connection, macs: Sequence[bytes]) -> dict[bytes, Access]:
     """What the keys with these MACs open; unknown and revoked ones are left out."""
     rows = await conn.fetch(
-        """select k.mac, k.id, r.id, r.currency, r.suspended
+        """select k.mac, k.id, r.id, r.currency, r.suspended, r.duplicates
              from api_key k join reseller r on r.id = k.reseller_id
             where k.mac = any($1) and k.revoked_at is null""",
         macs,
     )
-    return {row[0]: Access(*row[1:]) for row in rows}
+    return {row[0]: Access(*(*row[1:5], DuplicatePolicy(row[5]))) for row in rows}

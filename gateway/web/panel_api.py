@@ -13,10 +13,12 @@ from gateway.catalogue.snapshot import Catalogue
 from gateway.grouping import GroupFailed, Overloaded
 from gateway.metrics import RequestCounts
 from gateway.orders.drafting import draft_order
-from gateway.orders.intake import Intake
+from gateway.orders.intake import Accepted, Intake
+from gateway.orders.receipts import Receipts
 from gateway.orders.telling import Teller
 from gateway.resellers.keys import KeyRing
 from gateway.web.fields import Fields, every, one, read_fields
+from gateway.web.receipt_response import ReceiptResponse
 from schemas import panel_v2 as wire
 from schemas.panel_v2 import PanelError
 from schemas.resellers import Access
@@ -61,17 +63,19 @@ class PanelApi:
         keys: KeyRing,
         catalogue: Catalogue,
         intake: Intake,
+        receipts: Receipts,
         teller: Teller,
         counts: RequestCounts,
     ) -> None:
         self._keys = keys
         self._catalogue = catalogue
         self._intake = intake
+        self._receipts = receipts
         self._teller = teller
         self._counts = counts
         self._process = secrets.token_hex(4)
         self._numbers = count(1)
-        self._handlers: dict[str, Callable[[Call], Awaitable[bytes]]] = {
+        self._handlers: dict[str, Callable[[Call], Awaitable[bytes | web.Response]]] = {
             "services": self._services,
             "add": self._add,
             "status": self._status,
@@ -107,7 +111,7 @@ class PanelApi:
             self._counts.add(action, "failed")
             return answer(wire.error_answer(wire.TEMPORARY), status=503, retry_after=5)
         self._counts.add(action, "answered")
-        return answer(body)
+        return body if isinstance(body, web.Response) else answer(body)
 
     def _action(self, fields: Fields) -> str:
         action = _ACTIONS.get((one(fields, "action") or "").strip().lower())
@@ -131,7 +135,7 @@ class PanelApi:
         amount = await self._teller.balance(call.access.reseller_id)
         return wire.balance_answer(amount, call.access.currency)
 
-    async def _add(self, call: Call) -> bytes:
+    async def _add(self, call: Call) -> bytes | web.Response:
         if call.access.suspended:
             raise PanelError(wire.SUSPENDED)
         text = wire.given(one(call.fields, "service"))
@@ -156,9 +160,20 @@ class PanelApi:
             currency=call.access.currency,
             request_id=call.request_id,
         )
-        if call.external_id is not None:
-            draft = replace(draft, external_id=call.external_id)
-        return wire.add_answer(await self._intake.submit(draft))
+        draft = replace(draft, external_id=call.external_id, duplicates=call.access.duplicates)
+        return self._added(await self._intake.submit(draft))
+
+    def _added(self, accepted: Accepted) -> web.Response:
+        body = wire.add_answer(accepted.order_id)
+        headers = _headers()
+        if accepted.repeated:
+            headers["Idempotent-Replayed"] = "true"
+        mark = accepted.mark
+        if mark is None:
+            return web.Response(body=body, headers=headers)
+        return ReceiptResponse(
+            body, headers, lambda arrived: self._receipts.settle(mark, arrived=arrived)
+        )
 
     async def _status(self, call: Call) -> bytes:
         if call.external_id is not None and not {"order", "orders"} & call.fields.keys():
@@ -195,9 +210,13 @@ def _bearer(request: web.Request) -> str:
     return token if scheme.lower() == "bearer" else ""
 
 
+def _headers() -> CIMultiDict[str]:
+    return CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
+
+
 def answer(body: bytes, *, status: int = 200, retry_after: int | None = None) -> web.Response:
     """A JSON answer that no cache keeps."""
-    headers = CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
+    headers = _headers()
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
     return web.Response(body=body, status=status, headers=headers)
