@@ -19,6 +19,7 @@ from gateway.errors import UserError
 from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, RequestCounts
 from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.intake import Intake
+from gateway.orders.receipts import Receipts, forget_repeats, write_receipts
 from gateway.orders.telling import Teller
 from gateway.resellers.keys import KeyRing
 from gateway.store import orders, versions
@@ -41,6 +42,8 @@ _CATALOGUE_SECONDS = 1.0
 _SWEEP_SECONDS = 1.0
 _GAUGE_SECONDS = 10.0
 _RANGES_SECONDS = 60.0
+_RECEIPT_SECONDS = 0.25
+_FORGET_SECONDS = 60.0
 _KEEP_ALIVE_SECONDS = 75.0
 
 
@@ -111,11 +114,14 @@ class Gateway:
         self._redis_url = redis_url
         self._pepper = require_pepper(settings)
         self._catalogue = Catalogue()
+        self._receipts = Receipts()
         self._loops = (
             Loop("catalogue", self._refresh_catalogue),
             Loop("sweep", self._sweep),
             Loop("gauges", self._measure),
             Loop("ranges", self._make_ranges),
+            Loop("receipts", self._write_receipts),
+            Loop("repeats", self._forget_repeats),
         )
         self._counts = RequestCounts()
         self._ready = False
@@ -168,8 +174,10 @@ class Gateway:
             self._pool,
             self._catalogue,
             self._orders_waiting,
+            self._receipts,
             largest=self._settings.intake.group_size,
         )
+        stack.push_async_callback(write_receipts, self._pool, self._receipts)
         stack.push_async_callback(self._intake.finish)
         await self._listen(stack)
 
@@ -193,6 +201,7 @@ class Gateway:
             RateLimits(limits),
             self._catalogue,
             self._intake,
+            self._receipts,
             Teller(self._pool),
             self._counts,
         )
@@ -254,3 +263,11 @@ class Gateway:
         async with self._pool.acquire() as conn:
             await versions.make_order_ranges(conn)
         return _RANGES_SECONDS
+
+    async def _write_receipts(self) -> float:
+        await write_receipts(self._pool, self._receipts)
+        return _RECEIPT_SECONDS
+
+    async def _forget_repeats(self) -> float:
+        await forget_repeats(self._pool)
+        return _FORGET_SECONDS

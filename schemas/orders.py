@@ -214,6 +214,28 @@ class NamedOrder:
     parameters: str | None
 
 
+class OrderMark(NamedTuple):
+    """What an order is recognised by when it is asked for again without a name.
+
+    ``fingerprint`` is a hash, in 64 signed bits, of everything that was ordered.
+    """
+
+    reseller_id: int
+    fingerprint: int
+    order_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreceivedOrder:
+    """An open order whose answer may not have reached its client.
+
+    While it is ``fresh``, the process that answers it may still say otherwise.
+    """
+
+    mark: OrderMark
+    fresh: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ToldOrder:
     """An order as its reseller is told of it; ``wire_status`` is one of ``WireStatus``' words."""

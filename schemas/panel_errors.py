@@ -94,7 +94,7 @@ ERRORS = (
         "Read services again and decide anew.",
     ),
     ErrorText(
-        "You have active order with this link. Please wait until order being completed.",
+        wire.ACTIVE_LINK,
         "Your account refuses a second order for a link while one is open.",
         "Wait until the first one has ended.",
     ),

@@ -12,6 +12,7 @@ from schemas.order_parameters import INTERVAL, MAX_CHARGE, QUANTITY, RUNS
 from schemas.orders import NamedOrder
 from schemas.panel_v2 import PanelError
 from schemas.parameters import MAX_INT, Parameter, ParameterKind, pieces_in, read_day, read_value
+from schemas.resellers import DuplicatePolicy
 from schemas.services import SERVICE_TYPES, ServiceType
 
 
@@ -20,7 +21,8 @@ class Draft:
     """What one reseller wants: a sound order at the price of one catalogue version.
 
     ``quantity`` is all that is charged, over every run of a drip-feed; ``interval`` is in minutes.
-    ``external_id`` is the reseller's own name for it, under which it is placed at most once.
+    ``external_id`` is the reseller's own name for it, under which it is placed at most once;
+    ``duplicates`` says what becomes of a repetition without a name.
     """
 
     reseller_id: int
@@ -32,6 +34,7 @@ class Draft:
     charge: Micros
     request_id: str
     external_id: str | None = None
+    duplicates: DuplicatePolicy = DuplicatePolicy.ALLOW
     runs: int | None = None
     interval: int | None = None
     max_charge: Micros | None = None

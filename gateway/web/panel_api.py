@@ -13,13 +13,15 @@ from gateway.catalogue.snapshot import Catalogue
 from gateway.grouping import GroupFailed, Overloaded
 from gateway.metrics import RATE_LIMITED, RequestCounts
 from gateway.orders.drafting import draft_order
-from gateway.orders.intake import Intake
+from gateway.orders.intake import Accepted, Intake
+from gateway.orders.receipts import Receipts
 from gateway.orders.telling import Teller
 from gateway.web.admission import Admission, key_of
 from gateway.web.api_actions import ACTIONS
 from gateway.web.docs_page import add_documents
 from gateway.web.fields import Fields, every, one, read_fields
 from gateway.web.limits import Quota, RateLimits, TooManyRequests
+from gateway.web.receipt_response import ReceiptResponse
 from schemas import panel_v2 as wire
 from schemas.panel_v2 import PanelError
 from schemas.parameters import Parameter
@@ -53,7 +55,7 @@ class Action:
 
     name: str
     scope: Scope
-    answer: Callable[[Call], Awaitable[bytes]]
+    answer: Callable[[Call], Awaitable[bytes | web.Response]]
     named: bool = False
 
 
@@ -75,6 +77,7 @@ class PanelApi:
         limits: RateLimits,
         catalogue: Catalogue,
         intake: Intake,
+        receipts: Receipts,
         teller: Teller,
         counts: RequestCounts,
     ) -> None:
@@ -82,6 +85,7 @@ class PanelApi:
         self._limits = limits
         self._catalogue = catalogue
         self._intake = intake
+        self._receipts = receipts
         self._teller = teller
         self._counts = counts
         self._process = secrets.token_hex(4)
@@ -99,7 +103,9 @@ class PanelApi:
         """Answer a call. Every protocol-level answer is HTTP 200, as clients need it."""
         seen = _Seen(f"{self._process}-{next(self._numbers):x}")
         try:
-            outcome, response = "answered", answer(await self._ask(request, seen))
+            body = await self._ask(request, seen)
+            outcome = "answered"
+            response = body if isinstance(body, web.Response) else answer(body)
         except PanelError as refusal:
             outcome, response = "refused", _refusal(request, str(refusal))
         except web.HTTPRequestEntityTooLarge:
@@ -119,7 +125,7 @@ class PanelApi:
             seen.quota.mark(response.headers)
         return response
 
-    async def _ask(self, request: web.Request, seen: _Seen) -> bytes:
+    async def _ask(self, request: web.Request, seen: _Seen) -> bytes | web.Response:
         fields = await read_fields(request)
         action = self._actions.get((one(fields, "action") or "").strip().lower())
         key = key_of(request, fields)
@@ -146,7 +152,7 @@ class PanelApi:
         amount = await self._teller.balance(call.access.reseller_id)
         return wire.balance_answer(amount, call.access.currency)
 
-    async def _add(self, call: Call) -> bytes:
+    async def _add(self, call: Call) -> web.Response:
         text = wire.given(one(call.fields, "service"))
         if text is None:
             raise PanelError(wire.INCORRECT_REQUEST)
@@ -164,9 +170,19 @@ class PanelApi:
         if draft.runs is not None:
             # Nothing makes orders of runs yet.
             raise PanelError(wire.INCORRECT_REQUEST)
-        if call.external_id is not None:
-            draft = replace(draft, external_id=call.external_id)
-        return wire.add_answer(await self._intake.submit(draft))
+        draft = replace(draft, external_id=call.external_id, duplicates=call.access.duplicates)
+        return self._added(await self._intake.submit(draft))
+
+    def _added(self, accepted: Accepted) -> web.Response:
+        body, mark = wire.add_answer(accepted.order_id), accepted.mark
+        headers = _headers()
+        if accepted.repeated:
+            headers["Idempotent-Replayed"] = "true"
+        if mark is None:
+            return web.Response(body=body, headers=headers)
+        return ReceiptResponse(
+            body, headers, lambda arrived: self._receipts.settle(mark, arrived=arrived)
+        )
 
     async def _status(self, call: Call) -> bytes:
         if call.external_id is not None and not {"order", "orders"} & call.fields.keys():
@@ -222,9 +238,13 @@ def _require_ordering(access: Access) -> None:
         raise PanelError(wire.SUSPENDED)
 
 
+def _headers() -> CIMultiDict[str]:
+    return CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
+
+
 def answer(body: bytes, *, status: int = 200, retry_after: int | None = None) -> web.Response:
     """A JSON answer that no cache keeps."""
-    headers = CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
+    headers = _headers()
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
     return web.Response(body=body, status=status, headers=headers)

@@ -42,7 +42,7 @@ async def _buy(line: Line, name: str) -> int:
         currency="USD",
         request_id=f"r-{name}",
     )
-    return await line.intake.submit(draft)
+    return (await line.intake.submit(draft)).order_id
 
 
 def _charge(line: Line, name: str) -> int:
@@ -107,7 +107,7 @@ async def test_what_is_stored_of_an_order_is_canonical(line: Line) -> None:
     draft = draft_order(
         service, fields, reseller_id=line.customer.id, currency="USD", request_id="r-1"
     )
-    row = await line.row(await line.intake.submit(draft))
+    row = await line.row((await line.intake.submit(draft)).order_id)
     assert (row["link"], row["quantity"]) == ("https://www.instagram.com/a", 120)
     assert json.loads(row["parameters"]) == {
         "min": "20",

@@ -12,6 +12,7 @@ _LEDGER = "tests/money/test_ledger.py"
 _LIFECYCLE = "tests/orders/test_lifecycle.py"
 _LINKS = "tests/schemas/test_links.py"
 _NAMES = "tests/web/test_external_ids.py"
+_REPEATS = "tests/web/test_repeats.py"
 _READING = "tests/providers/test_reading.py"
 _TRACKING = "tests/orders/test_tracking.py"
 _TRANSPORT = "tests/providers/test_transport.py"
@@ -193,6 +194,21 @@ BUGS = (
         before="order = self._known.get((draft.reseller_id, draft.external_id))",
         after="order = None",
         test=f"{_NAMES}::test_a_repeated_name_is_one_order_and_one_charge",
+    ),
+    Bug(
+        name="a lost answer counts as received",
+        file="gateway/web/receipt_response.py",
+        before="""
+        else:
+            self._settle(False)
+
+    def _look""",
+        after="""
+        else:
+            self._settle(True)
+
+    def _look""",
+        test=f"{_REPEATS}::test_an_order_whose_answer_was_lost_is_found_again_by_the_retry",
     ),
     Bug(
         name="an old price is charged",
