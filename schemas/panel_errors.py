@@ -57,7 +57,7 @@ ERRORS = (
         wire.INVALID_KEY, "The key is missing, unknown, revoked or expired.", "Check the key."
     ),
     ErrorText(wire.SUSPENDED, "The account may read, but not order.", "Ask the operator."),
-    ErrorText("IP not allowed", "The key is bound to other addresses.", "Ask the operator."),
+    ErrorText(wire.IP_NOT_ALLOWED, "The key is bound to other addresses.", "Ask the operator."),
     ErrorText(
         wire.INCORRECT_REQUEST,
         "The action is missing or unknown, a required parameter is missing, or parameters"
@@ -134,7 +134,7 @@ ERRORS = (
     ),
     ErrorText("Cancel already requested", "It was asked for before.", "Follow the order's status."),
     ErrorText(
-        "Too many requests",
+        wire.TOO_MANY_REQUESTS,
         "More calls than the key's limit allows.",
         "Wait for the seconds in Retry-After.",
         429,

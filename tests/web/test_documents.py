@@ -87,6 +87,21 @@ def test_every_example_fits_its_schema(action: str, example: Example) -> None:
     assert ANSWER.is_valid(example.answer)
 
 
+#: Calls that get so far that the answer shows which action was understood.
+REACHED = {
+    "add": ({"service": "abc"}, "Incorrect service ID"),
+    "status": ({"order": "abc"}, "Incorrect order ID"),
+}
+
+
+@pytest.mark.parametrize(
+    ("action", "alias"), [(action.name, alias) for action in ACTIONS for alias in action.aliases]
+)
+async def test_every_other_name_of_an_action_is_taken(desk: Desk, action: str, alias: str) -> None:
+    fields, text = REACHED[action]
+    assert (await desk.call(alias, **fields)).json() == {"error": text}
+
+
 def test_the_names_that_an_order_may_have_are_in_the_documents() -> None:
     told = (EXTERNAL_ID.name, *re.findall(r"as (\w+), (\w+),", EXTERNAL_ID.about)[0])
     assert told == _EXTERNAL_NAMES
