@@ -16,23 +16,27 @@ from gateway.catalogue.snapshot import Catalogue
 from gateway.catalogue.upstreams import adapt, timeouts
 from gateway.config import Settings
 from gateway.errors import UserError
-from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, RequestCounts
+from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, OPEN_REFILLS, RequestCounts
+from gateway.orders.cancellations import settle_stored_cancels
 from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts, forget_repeats, write_receipts
+from gateway.orders.refills import freeze_forgotten_refills
 from gateway.orders.telling import Teller
 from gateway.resellers.keys import KeyRing
-from gateway.store import orders, versions
+from gateway.store import orders, refills, versions
 from gateway.store.connection import Pool, open_pool
 from gateway.store.migrate import MigrationError, migrate, pending_migrations
 from gateway.wakeups import Wakeups
 from gateway.web.admission import Admission
+from gateway.web.aftercare import AftercareApi
 from gateway.web.internal import internal_app
 from gateway.web.limits import RateLimits, WrongKeys
 from gateway.web.panel_api import PanelApi, public_app
 from gateway.workers.lanes import Lanes
 from gateway.workers.loop import Loop
 from providers.transport import Transport
+from schemas.aftercare import OPEN_REFILL_STATES
 from schemas.config import HttpSettings, InternalSettings
 from schemas.orders import OPEN_STATES
 
@@ -203,6 +207,7 @@ class Gateway:
             self._intake,
             self._receipts,
             Teller(self._pool),
+            AftercareApi(self._pool, self._settings.refills, self._lanes.wake_aftercare),
             self._counts,
         )
         internal = self._settings.internal
@@ -248,15 +253,21 @@ class Gateway:
         return _CATALOGUE_SECONDS
 
     async def _sweep(self) -> float:
-        return 0 if await freeze_forgotten(self._pool) else _SWEEP_SECONDS
+        swept = await freeze_forgotten(self._pool)
+        swept += await freeze_forgotten_refills(self._pool)
+        swept += await settle_stored_cancels(self._pool)
+        return 0 if swept else _SWEEP_SECONDS
 
     async def _measure(self) -> float:
         async with self._pool.acquire() as conn:
             counted = await orders.count_open_orders(conn)
+            open_refills = await refills.count_open_refills(conn)
         for state in OPEN_STATES:
             number, age = counted.get(state, (0, 0.0))
             OPEN_ORDERS.labels(state).set(number)
             OLDEST_ORDER.labels(state).set(age)
+        for refill_state in OPEN_REFILL_STATES:
+            OPEN_REFILLS.labels(refill_state).set(open_refills.get(refill_state, 0))
         return _GAUGE_SECONDS
 
     async def _make_ranges(self) -> float:

@@ -50,10 +50,10 @@ def new_service(row: UpstreamService, markup_percent: Decimal) -> NewService:
         rate=rate_above(row.rate, markup_percent),
         minimum=row.minimum,
         maximum=row.maximum,
-        # Drip-feed, refills and cancellations are not offered yet, whatever the upstream can do.
+        # Drip-feed is not offered yet, whatever the upstream can do.
         dripfeed=False,
-        refill=False,
-        cancel=False,
+        refill=row.refill,
+        cancel=row.cancel,
         enabled=row.type_known,
         disabled_reason=None if row.type_known else f"the type {row.type!r} is not known",
         cost=micros_from(row.rate),

@@ -167,6 +167,52 @@ INVARIANTS: tuple[Check, ...] = (
             where o.id is null or o.reseller_id <> x.reseller_id""",
     ),
     Check(
+        "end_is_dated",
+        "an order has the moment of its end exactly when it has ended",
+        """select 'order ' || id || ' (' || state || ')' from orders
+            where (state in ('completed', 'partial', 'canceled', 'failed'))
+                  <> (ended_at is not null)""",
+    ),
+    Check(
+        "one_open_refill",
+        "an order has at most one open refill, and only after it was completed or partly so",
+        """select 'order ' || r.order_id
+             from refill r
+            where r.state in ('requested', 'sending', 'unknown', 'placed', 'in_progress')
+            group by r.order_id
+           having count(*) > 1
+               or not exists (select from order_event e where e.order_id = r.order_id
+                                 and e.to_state in ('completed', 'partial'))""",
+    ),
+    Check(
+        "refills_own",
+        "a refill belongs to an order of its reseller, under the upstream's id for that order",
+        """select 'refill ' || r.id
+             from refill r left join orders o on o.id = r.order_id
+            where o.id is null or o.reseller_id <> r.reseller_id
+               or o.provider_id <> r.provider_id
+               or o.upstream_id is distinct from r.upstream_order""",
+    ),
+    Check(
+        "refills_fit_state",
+        "a refill that is followed has an upstream id, and one that ended the moment of its end",
+        """select 'refill ' || id || ' (' || state || ')' from refill
+            where (state in ('placed', 'in_progress') and upstream_id is null)
+               or (state in ('requested', 'sending') and upstream_id is not null)
+               or (state not in ('requested', 'rejected') and tries = 0)
+               or (state in ('completed', 'rejected', 'failed')) <> (ended_at is not null)""",
+    ),
+    Check(
+        "cancellations_fit",
+        "a request to cancel is for an order that exists, and is over only when the order is",
+        """select 'cancellation of order ' || c.order_id || ' (' || c.state || ')'
+             from cancellation c left join orders o on o.id = c.order_id
+            where o.id is null
+               or (c.state = 'over'
+                   and o.state not in ('completed', 'partial', 'canceled', 'failed'))
+               or (c.state = 'taken' and c.tries = 0 and o.state <> 'canceled')""",
+    ),
+    Check(
         "no_floats",
         "no column anywhere holds floating point numbers",
         """select table_name || '.' || column_name from information_schema.columns
@@ -190,8 +236,8 @@ INVARIANTS: tuple[Check, ...] = (
 WARNINGS: tuple[Check, ...] = (
     Check(
         "nothing_forgotten",
-        "no order waits longer than it should",
-        """select 'order ' || id || ' is ' || state || ' since '
+        "no order, refill or request to cancel waits longer than it should",
+        """(select 'order ' || id || ' is ' || state || ' since '
                   || to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
              from orders
             where (state = 'queued' and updated_at < now() - interval '10 minutes')
@@ -199,7 +245,24 @@ WARNINGS: tuple[Check, ...] = (
                or (state = 'unknown' and updated_at < now() - interval '30 minutes')
                or (state = 'review' and updated_at < now() - interval '30 minutes')
                or (state in ('placed', 'in_progress') and updated_at < now() - interval '72 hours')
-            order by id limit 100""",
+            order by id limit 100)
+           union all
+           (select 'refill ' || id || ' is ' || state || ' since '
+                   || to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+              from refill
+             where (state = 'requested' and requested_at < now() - interval '1 hour')
+                or (state = 'sending' and updated_at < now() - interval '3 minutes')
+                or (state = 'unknown' and updated_at < now() - interval '30 minutes')
+                or (state in ('placed', 'in_progress')
+                    and updated_at < now() - interval '7 days')
+             order by id limit 100)
+           union all
+           (select 'order ' || c.order_id || ' is to be canceled since '
+                   || to_char(c.requested_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+              from cancellation c join orders o on o.id = c.order_id
+             where c.state = 'requested' and c.requested_at < now() - interval '1 hour'
+               and o.state not in ('unknown', 'review')
+             order by c.order_id limit 100)""",
     ),
 )
 

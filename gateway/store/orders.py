@@ -41,13 +41,15 @@ async def claim_orders(
 ) -> list[ClaimedOrder]:
     """Take the longest waiting orders of a provider for sending, ``queued`` to ``sending``.
 
-    Orders that another sender is just taking are skipped. The caller records attempts and
-    events in the same transaction.
+    Orders that another sender is just taking are skipped, and those that the reseller wants
+    canceled. The caller records attempts and events in the same transaction.
     """
     rows = await conn.fetch(
         """with taken as (
                select id from orders
                 where provider_id = $1 and state = 'queued' and next_at <= now()
+                  and not exists (select from cancellation c
+                                   where c.order_id = orders.id and c.state = 'requested')
                 order by next_at limit $2 for update skip locked)
            update orders o
               set state = 'sending', version = o.version + 1, attempts = o.attempts + 1,
@@ -124,6 +126,31 @@ async def lock_orders(conn: Connection, order_ids: Sequence[int]) -> list[Order]
     return [_order(row) for row in rows]
 
 
+async def lock_own_orders(
+    conn: Connection, order_ids: Sequence[int], reseller_id: int | None
+) -> list[Order]:
+    """Lock those of the orders that are the reseller's, as ``lock_orders``; None owns them all."""
+    rows = await conn.fetch(
+        f"""{_DECIDED} where id = any($1) and ($2::int is null or reseller_id = $2)
+             order by id for no key update""",
+        order_ids,
+        reseller_id,
+    )
+    return [_order(row) for row in rows]
+
+
+async def set_orders_due(conn: Connection, order_ids: Sequence[int]) -> None:
+    """Have running orders asked for soon; those that somebody holds keep their time."""
+    await conn.execute(
+        """update orders set next_at = now()
+            where id = any(array(
+                select id from orders
+                 where id = any($1) and state in ('placed', 'in_progress')
+                   for no key update skip locked))""",
+        order_ids,
+    )
+
+
 async def lock_expired_sendings(conn: Connection, limit: int) -> list[Order]:
     """Lock ``sending`` orders whose lease is over: their sender died or has forgotten them."""
     rows = await conn.fetch(
@@ -146,7 +173,9 @@ async def set_orders(conn: Connection, changes: Sequence[OrderChange]) -> int:
                   wire_remains = c.wire_remains,
                   next_at = coalesce(now() + c.next_in * interval '1 ms', 'infinity'),
                   missing_since = case when c.missing then coalesce(o.missing_since, now()) end,
-                  updated_at = case when c.moved then now() else o.updated_at end
+                  updated_at = case when c.moved then now() else o.updated_at end,
+                  ended_at = case when c.state in ('completed', 'partial', 'canceled', 'failed')
+                                  then coalesce(o.ended_at, now()) end
              from unnest($1::int[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::bigint[],
                          $7::bigint[], $8::int[], $9::text[], $10::bigint[], $11::int[],
                          $12::bigint[], $13::bool[])

@@ -17,6 +17,7 @@ from gateway.orders.intake import Accepted, Intake
 from gateway.orders.receipts import Receipts
 from gateway.orders.telling import Teller
 from gateway.web.admission import Admission, key_of
+from gateway.web.aftercare import AftercareApi
 from gateway.web.api_actions import ACTIONS
 from gateway.web.docs_page import add_documents
 from gateway.web.fields import Fields, every, one, read_fields
@@ -79,6 +80,7 @@ class PanelApi:
         intake: Intake,
         receipts: Receipts,
         teller: Teller,
+        aftercare: AftercareApi,
         counts: RequestCounts,
     ) -> None:
         self._admission = admission
@@ -95,6 +97,9 @@ class PanelApi:
             Action("add", Scope.ORDER, self._add, named=True),
             Action("status", Scope.READ, self._status, named=True),
             Action("balance", Scope.READ, self._balance),
+            Action("refill", Scope.ORDER, lambda c: aftercare.refill(c.access, c.fields)),
+            Action("refill_status", Scope.READ, lambda c: aftercare.told(c.access, c.fields)),
+            Action("cancel", Scope.ORDER, lambda c: aftercare.cancel(c.access, c.fields)),
         )
         spellings = {documented.name: documented.aliases for documented in ACTIONS}
         self._actions = {name: a for a in actions for name in (a.name, *spellings[a.name])}

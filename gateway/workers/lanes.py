@@ -1,17 +1,23 @@
-"""Lanes: for every provider account one that sends its orders and one that asks how they stand."""
+"""Lanes: for every provider account one that sends its orders, one that asks how they stand, and
+one for what else resellers ask of them.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import TypeAlias
 
 import structlog
 
 from gateway.metrics import PROVIDER_HELD
+from gateway.orders.cancellations import Canceller
 from gateway.orders.dispatch import Sender
+from gateway.orders.refills import Refiller
 from gateway.orders.tracking import BATCH, Tracker
 from gateway.pacing import Pace
 from gateway.store import providers
 from gateway.store.connection import Pool
+from gateway.workers.aftercare_lane import AftercareLane
 from gateway.workers.loop import Loop
 from providers.base import Provider
 from providers.errors import Ambiguous, Unavailable
@@ -120,15 +126,14 @@ class TrackingLane:
         tracker: Tracker,
         adapter: Provider,
         record: ProviderRecord,
-        budget: Budget,
+        pace: Pace,
         settings: TrackingSettings,
-        clock: Clock,
     ) -> None:
         self.record = record
         self._tracker = tracker
         self._adapter = adapter
         self._idle = settings.idle_ms / 1000
-        self._pace = Pace(budget.reads_per_minute, 1, clock)
+        self._pace = pace
         # Small at first: a panel that knows no lists answers each order in a request of its own.
         self._batch = 1
         self.loop = Loop(f"tracking:{record.name}", self._work)
@@ -159,6 +164,9 @@ class TrackingLane:
         return min(self._batch, self._adapter.status_batch)
 
 
+_AccountLanes: TypeAlias = tuple[SendingLane, TrackingLane, AftercareLane]
+
+
 class Lanes:
     """The lanes of all accounts; follows the table of providers as it changes."""
 
@@ -177,7 +185,9 @@ class Lanes:
         self._clock = clock
         self._sender = Sender(pool, dispatch, clock)
         self._tracker = Tracker(pool, tracking, clock)
-        self._lanes: dict[int, tuple[SendingLane, TrackingLane]] = {}
+        self._refiller = Refiller(pool, dispatch, tracking, clock)
+        self._canceller = Canceller(pool, dispatch, clock)
+        self._lanes: dict[int, _AccountLanes] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
         self._unusable: dict[int, ProviderRecord] = {}
         self.roster = Loop("roster", self._follow)
@@ -185,8 +195,14 @@ class Lanes:
     def wake(self, provider_ids: Iterable[int]) -> None:
         """Orders are waiting for these accounts: look now."""
         for provider_id in provider_ids:
-            if pair := self._lanes.get(provider_id):
-                pair[0].loop.wake()
+            if lanes := self._lanes.get(provider_id):
+                lanes[0].loop.wake()
+
+    def wake_aftercare(self, provider_ids: Iterable[int]) -> None:
+        """Refills or cancellations are waiting for these accounts: look now."""
+        for provider_id in provider_ids:
+            if lanes := self._lanes.get(provider_id):
+                lanes[2].loop.wake()
 
     async def stop(self) -> None:
         """Stop all lanes; what was sent is waited for."""
@@ -202,10 +218,11 @@ class Lanes:
         return _ROSTER_SECONDS
 
     def _follow_one(self, record: ProviderRecord) -> None:
-        pair = self._lanes.get(record.id)
-        if pair is not None and _same_account(pair[0].record, record):
-            pair[0].record = pair[1].record = record
-        elif pair is not None:
+        lanes = self._lanes.get(record.id)
+        if lanes is not None and _same_account(lanes[0].record, record):
+            for lane in lanes:
+                lane.record = record
+        elif lanes is not None:
             # Apart from the roster, because orders that are out are waited for.
             task = asyncio.create_task(_stop(self._lanes.pop(record.id)))
             self._leaving[record.id] = task
@@ -226,14 +243,24 @@ class Lanes:
             self._unusable[record.id] = record
             return
         sending = SendingLane(self._sender, adapter, record, budget, self._dispatch, self._clock)
-        tracking = TrackingLane(self._tracker, adapter, record, budget, self._tracking, self._clock)
-        self._lanes[record.id] = (sending, tracking)
-        sending.loop.start()
-        tracking.loop.start()
+        reads = Pace(budget.reads_per_minute, 1, self._clock)
+        tracking = TrackingLane(self._tracker, adapter, record, reads, self._tracking)
+        aftercare = AftercareLane(
+            self._refiller,
+            self._canceller,
+            adapter,
+            record,
+            reads,
+            self._dispatch,
+            self._clock,
+        )
+        self._lanes[record.id] = (sending, tracking, aftercare)
+        for lane in self._lanes[record.id]:
+            lane.loop.start()
 
 
-async def _stop(pair: tuple[SendingLane, TrackingLane]) -> None:
-    await asyncio.gather(*(lane.stop() for lane in pair))
+async def _stop(lanes: _AccountLanes) -> None:
+    await asyncio.gather(*(lane.stop() for lane in lanes))
 
 
 def _same_account(ours: ProviderRecord, theirs: ProviderRecord) -> bool:

@@ -192,9 +192,11 @@ async def test_orders_are_shown_with_what_became_of_them(
         "service": row["service_id"],
         "reseller": "acme",
         "external_id": None,
+        "cancel": None,
+        "refills": [],
     }
     assert [order["order"] for order in listed] == [unknown, placed]
-    assert listed[1] == shown
+    assert listed[1] | {"cancel": None, "refills": []} == shown
     assert [(order["order"], order["status"]) for order in lost] == [(unknown, "Pending")]
     for_people = await command.run("order", "show", unknown)
     assert for_people.code == 0

@@ -67,3 +67,28 @@ async def test_what_waits_too_long_is_a_warning_and_breaks_nothing(
     [warning] = found.warnings
     assert warning.check == WARNINGS[0].name
     assert f"order {ORDERS[state]} is {state}" in warning.row
+
+
+@pytest.mark.parametrize(
+    ("waits", "named"),
+    [
+        ("update refill set updated_at = now() - interval '{}' where id = 2", "refill 2 is placed"),
+        ("update refill set updated_at = now() - interval '{}' where id = 3", "refill 3 is unknown"),
+        (
+            "update cancellation set order_id = 5, requested_at = now() - interval '{}'"
+            " where state = 'requested'",
+            "order 5 is to be canceled",
+        ),
+    ],
+    ids=["placed refill", "unknown refill", "request to cancel"],
+)
+async def test_aftercare_that_waits_too_long_is_a_warning(
+    sound_pool: Pool, waits: str, named: str
+) -> None:
+    async with sound_pool.acquire() as conn:
+        await conn.execute(waits.format("20 minutes"))
+        assert (await audit(sound_pool)).warnings == ()
+        await conn.execute(waits.format("8 days"))
+    found = await audit(sound_pool)
+    assert found.ok
+    assert [warning.row.partition(" since ")[0] for warning in found.warnings] == [named]
