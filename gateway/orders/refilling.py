@@ -32,10 +32,12 @@ _STATES = {
 
 def refusal_of_refill(order: Order, terms: Terms, now: datetime, wait: timedelta) -> str | None:
     """Why an order is not refilled now, in the text that its reseller gets; None when it is."""
-    if not terms.refill or order.upstream_id is None:
+    if not terms.refill:
         return wire.REFILL_DISABLED
     if order.state not in (OrderState.COMPLETED, OrderState.PARTIAL) or terms.ended_at is None:
         return wire.NOT_COMPLETED
+    if order.upstream_id is None:
+        return wire.REFILL_DISABLED  # nobody upstream could be asked
     if terms.refill_days is not None and now - terms.ended_at > timedelta(days=terms.refill_days):
         return wire.REFILL_OVER
     if terms.refill_open:

@@ -73,10 +73,13 @@ async def test_what_waits_too_long_is_a_warning_and_breaks_nothing(
     ("waits", "named"),
     [
         ("update refill set updated_at = now() - interval '{}' where id = 2", "refill 2 is placed"),
-        ("update refill set updated_at = now() - interval '{}' where id = 3", "refill 3 is unknown"),
         (
-            "update cancellation set order_id = 5, requested_at = now() - interval '{}'"
-            " where state = 'requested'",
+            "update refill set updated_at = now() - interval '{}' where id = 3",
+            "refill 3 is unknown",
+        ),
+        (
+            """update cancellation set order_id = 5, requested_at = now() - interval '{}'
+                where state = 'requested'""",
             "order 5 is to be canceled",
         ),
     ],

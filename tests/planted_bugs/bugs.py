@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 _KILLS = "tests/faults/test_kills.py"
+_CANCELS = "tests/orders/test_cancellations.py"
 _AMOUNTS = "tests/money/test_amounts.py"
 _BY_TYPE = "tests/orders/test_drafting_by_type.py"
 _DISPATCH = "tests/orders/test_dispatch.py"
@@ -13,6 +14,7 @@ _LIFECYCLE = "tests/orders/test_lifecycle.py"
 _LINKS = "tests/schemas/test_links.py"
 _NAMES = "tests/web/test_external_ids.py"
 _REPEATS = "tests/web/test_repeats.py"
+_REFILLS = "tests/orders/test_refills.py"
 _READING = "tests/providers/test_reading.py"
 _TRACKING = "tests/orders/test_tracking.py"
 _TRANSPORT = "tests/providers/test_transport.py"
@@ -247,5 +249,51 @@ BUGS = (
         known = _TRACKING["t.me"]
 """,
         test=f"{_LINKS}::test_what_says_something_of_the_target_stays",
+    ),
+    Bug(
+        name="a refill is sent twice",
+        file="gateway/store/refills.py",
+        before="""update refill set state = 'unknown', reason = $1, next_at = 'infinity',""",
+        after="""update refill set state = 'requested', reason = $1, next_at = now(),""",
+        test=f"{_REFILLS}::test_a_refill_whose_sender_died_becomes_unknown_and_is_not_sent_again",
+    ),
+    Bug(
+        name="a lost answer to a refill is sent again",
+        file="gateway/orders/refilling.py",
+        before="return RefillChange(refill.id, RefillState.UNKNOWN, reason=said)",
+        after="return _later(refill, said, 0)",
+        test=f"{_REFILLS}::test_a_lost_answer_freezes_the_refill_which_is_never_sent_again",
+    ),
+    Bug(
+        name="a queued order is canceled and sent",
+        file="gateway/store/orders.py",
+        before="""
+                  and not exists (select from cancellation c
+                                   where c.order_id = orders.id and c.state = 'requested')
+""",
+        after="",
+        test=f"{_CANCELS}::test_an_order_that_comes_back_to_the_queue_is_canceled_instead_of_sent",
+    ),
+    Bug(
+        name="a cancellation does not take the lock of a claim",
+        file="gateway/store/orders.py",
+        before="""
+             order by id for no key update\"\"\",
+        order_ids,
+        reseller_id,
+""",
+        after="""
+             order by id\"\"\",
+        order_ids,
+        reseller_id,
+""",
+        test=f"{_CANCELS}::test_parallel_requests_for_a_queued_order_refund_once",
+    ),
+    Bug(
+        name="a request to cancel gives the money back",
+        file="gateway/orders/cancelling.py",
+        before="OrderState.PLACED: Step.STORED,",
+        after="OrderState.PLACED: Step.AT_ONCE,",
+        test=f"{_CANCELS}::test_money_moves_only_when_the_upstream_reports_the_end",
     ),
 )
