@@ -199,7 +199,10 @@ class Lanes:
                 lanes[0].loop.wake()
 
     def wake_aftercare(self, provider_ids: Iterable[int]) -> None:
-        """Refills or cancellations are waiting for these accounts: look now."""
+        """Refills or cancellations are waiting for these accounts: look now.
+
+        Other processes are not told: they find what waits by looking.
+        """
         for provider_id in provider_ids:
             if lanes := self._lanes.get(provider_id):
                 lanes[2].loop.wake()

@@ -241,9 +241,12 @@ async def test_an_order_that_is_corrected_while_it_is_refilled_leaves_the_books_
     [order] = await care.completed(faulty())
     refill = await care.refill(order)
     await care.send()
-    upstream = int((await care.line.row(order))["upstream_id"])
+    before = await care.line.row(order)
+    upstream = int(before["upstream_id"])
     await care.line.panel.control("order", {"order": upstream, "status": "Canceled"})
     await care.line.poll()
+    after = await care.line.row(order)
+    assert (after["state"], after["ended_at"]) == ("canceled", before["ended_at"])
     await care.line.world.assert_sound()
     assert (await care.request(order)).refused == {order: wire.NOT_COMPLETED}
     await care.line.panel.control("advance", {"work": 1})

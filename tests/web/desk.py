@@ -140,13 +140,13 @@ class Desk:
             cancellations=cancellations,
             money=int(money),
             upstream=len(self.sandbox.received()),
-            asked=await self.asked("refill") + await self.asked("cancel"),
+            asked=await self.asked("refill", "cancel"),
         )
 
-    async def asked(self, action: str) -> int:
-        """How many calls of an action the upstream has read."""
-        state = await self.sandbox.control("state")
-        return int(state["requests"].get(action, 0))
+    async def asked(self, *actions: str) -> int:
+        """How many calls of these actions the upstream has read."""
+        requests = (await self.sandbox.control("state"))["requests"]
+        return sum(requests.get(action, 0) for action in actions)
 
     async def settled(self) -> None:
         """Wait until nothing is on its way upstream."""
