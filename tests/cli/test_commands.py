@@ -151,6 +151,9 @@ async def test_services_are_listed_shown_and_changed(command: Command, world: Wo
         "min": "50",
         "max": "10000",
         "enabled": True,
+        "refill": False,
+        "refill_days": None,
+        "cancel": False,
         "disabled_reason": None,
         "routes": [{"provider": "upstream", "upstream_service": "1", "cost": "0.45"}],
     }
