@@ -22,6 +22,7 @@ from gateway.store import orders, refills
 from gateway.store.connection import Pool, transaction
 from providers.base import Provider
 from providers.errors import ProviderError
+from providers.transport import metered
 from schemas import panel_v2 as wire
 from schemas.aftercare import CancelChange, CancelState, ClaimedCancel
 from schemas.config import DispatchSettings
@@ -117,14 +118,15 @@ class Canceller:
             )
         if not due:
             return Polled(0, answered=True)
-        outcomes = await self._call(adapter, provider, due)
+        with metered() as meter:
+            outcomes = await self._call(adapter, provider, due)
         changes = [
             _storable(after_cancel_call(claim, outcomes.get(claim.upstream_id), self._settings))
             for claim in due
         ]
         await self._record(changes)
         answered = not any(isinstance(o, ProviderError) for o in outcomes.values())
-        return Polled(len(due), answered=answered)
+        return Polled(len(due), answered=answered, requests=meter.requests)
 
     async def _call(
         self, adapter: Provider, provider: ProviderRecord, due: Sequence[ClaimedCancel]

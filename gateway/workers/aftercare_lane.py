@@ -47,7 +47,9 @@ class AftercareLane:
             self._refill,
             self._follow,
         ]
-        self._cancel_batch = self._follow_batch = BATCH
+        # Small at first: a panel that knows no lists is asked in a request for each order.
+        self._cancel_batch = 1
+        self._follow_batch = BATCH
         self._silent = 0
         self._refills_paused_until = 0.0
         self._refilling = False
@@ -65,13 +67,14 @@ class AftercareLane:
             self._duties.append(duty)
             done = await duty()
             if done.asked:
-                self._pace.spend(1)
+                self._pace.spend(max(1, done.requests))
                 return 0 if done.answered else self._idle
         return self._idle
 
     async def _cancel(self) -> Polled:
         done = await self._canceller.ask(self._adapter, self.record, self._cancel_batch)
-        self._cancel_batch = _next_batch(self._cancel_batch, done)
+        several = done.requests > 1
+        self._cancel_batch = 1 if several else _next_batch(self._cancel_batch, done)
         return done
 
     async def _follow(self) -> Polled:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.catalogue import upstreams
+from gateway.pacing import Pace
 from gateway.store.connection import Pool
 from gateway.workers.lanes import TrackingLane
 from providers.transport import Transport
@@ -154,7 +155,8 @@ async def test_a_panel_that_knows_no_lists_costs_the_budget_a_token_a_request(
         await world.pool.execute("update orders set next_at = now() where next_at < 'infinity'")
         account = replace(line.provider, url=panel.url, key=KEY, options={"status_batch": batch})
         adapter, budget = upstreams.adapt(account, transport)
-        lane = TrackingLane(line.tracker, adapter, account, budget, TrackingSettings(), lambda: now)
+        pace = Pace(budget.reads_per_minute, 1, lambda: now)
+        lane = TrackingLane(line.tracker, adapter, account, pace, TrackingSettings())
         for second in range(60):
             now = float(second)
             await lane._work()
