@@ -201,14 +201,14 @@ class Gateway:
         http, limits = self._settings.http, self._settings.limits
         keys = KeyRing(self._pool, self._pepper)
         api = PanelApi(
-            Admission(keys, WrongKeys(limits), http.trusted_proxies),
-            RateLimits(limits),
-            self._catalogue,
-            self._intake,
-            self._receipts,
-            Teller(self._pool),
-            AftercareApi(self._pool, self._settings.refills, self._lanes.wake_aftercare),
-            self._counts,
+            admission=Admission(keys, WrongKeys(limits), http.trusted_proxies),
+            limits=RateLimits(limits),
+            catalogue=self._catalogue,
+            intake=self._intake,
+            receipts=self._receipts,
+            teller=Teller(self._pool),
+            aftercare=AftercareApi(self._pool, self._settings.refills, self._lanes.wake_aftercare),
+            counts=self._counts,
         )
         internal = self._settings.internal
         port = await self._serve(stack, public_app(api), http, "http.port")

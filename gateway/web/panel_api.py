@@ -72,8 +72,9 @@ class _Seen:
 class PanelApi:
     """Answers every call of the endpoint; nothing here waits for an upstream."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what its actions answer from
         self,
+        *,
         admission: Admission,
         limits: RateLimits,
         catalogue: Catalogue,
