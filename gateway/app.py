@@ -22,6 +22,7 @@ from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts, forget_repeats, write_receipts
 from gateway.orders.refills import freeze_forgotten_refills
+from gateway.orders.schedules import Schedules
 from gateway.orders.telling import Teller
 from gateway.resellers.keys import KeyRing
 from gateway.store import orders, refills, versions
@@ -44,6 +45,7 @@ log = structlog.get_logger()
 
 _CATALOGUE_SECONDS = 1.0
 _SWEEP_SECONDS = 1.0
+_SCHEDULES_SECONDS = 1.0
 _GAUGE_SECONDS = 10.0
 _RANGES_SECONDS = 60.0
 _RECEIPT_SECONDS = 0.25
@@ -122,6 +124,7 @@ class Gateway:
         self._loops = (
             Loop("catalogue", self._refresh_catalogue),
             Loop("sweep", self._sweep),
+            Loop("schedules", self._make_runs),
             Loop("gauges", self._measure),
             Loop("ranges", self._make_ranges),
             Loop("receipts", self._write_receipts),
@@ -166,6 +169,7 @@ class Gateway:
             self._settings.tracking,
             time.monotonic,
         )
+        self._schedules = Schedules(self._pool, self._orders_waiting)
         self._wakeups = self._open_wakeups()
         self._wakeups.start()
         stack.push_async_callback(self._wakeups.stop)
@@ -257,6 +261,9 @@ class Gateway:
         swept += await freeze_forgotten_refills(self._pool)
         swept += await settle_stored_cancels(self._pool)
         return 0 if swept else _SWEEP_SECONDS
+
+    async def _make_runs(self) -> float:
+        return 0 if await self._schedules.advance() else _SCHEDULES_SECONDS
 
     async def _measure(self) -> float:
         async with self._pool.acquire() as conn:

@@ -46,6 +46,11 @@ _WORDS: dict[UpstreamWord, tuple[str, ...]] = {
     ),
     UpstreamWord.FAILED: ("fail", "failed", "error"),
 }
+#: Words of subscriptions, where a row says that it is one.
+_SUBSCRIPTION_WORDS = {
+    "paused": UpstreamWord.IN_PROGRESS,
+    "expired": UpstreamWord.COMPLETED,
+}
 _WORD_OF = {spelling: word for word, spellings in _WORDS.items() for spelling in spellings}
 
 _REFILL_WORD_OF: dict[str, RefillWord] = {
@@ -152,8 +157,11 @@ def _read_fields(fields: Mapping[str, Json]) -> UpstreamStatus | None:
     posts = read_whole(fields.get("posts"))
     if not own_field and "status" not in fields:
         return None
+    word = read_word(raw, own_field=own_field)
+    if word is None and fields.keys() & {"posts", "expiry"}:
+        word = _SUBSCRIPTION_WORDS.get(bare_word(str(raw)))
     return UpstreamStatus(
-        word=read_word(raw, own_field=own_field),
+        word=word,
         raw_word=clean(str(raw), LONGEST_WORD) if isinstance(raw, str | int | Decimal) else "",
         start_count=start if start is not None and 0 <= start <= LARGEST_WHOLE else None,
         remains=read_whole(first_of(fields, "remains", "countremain", "remain")),

@@ -85,3 +85,4 @@ class ServiceChange:
     refill: bool | None = None
     cancel: bool | None = None
     refill_days: int | None = None
+    dripfeed: bool | None = None

@@ -9,12 +9,13 @@ from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.errors import UserError
 from gateway.orders.cancellations import request_cancels
 from gateway.orders.cancelling import Step
-from gateway.store import attempts, cancellations, refills
+from gateway.store import attempts, cancellations, refills, schedules
 from gateway.store import orders as store
 from gateway.store.connection import Pool
 from schemas.aftercare import CancelRecord
 from schemas.money import format_amount
 from schemas.orders import AttemptRecord, OrderRecord, OrderState
+from schemas.schedules import Run, Schedule
 
 
 def add_commands(commands: Any) -> None:
@@ -54,6 +55,27 @@ def _order(order: OrderRecord) -> dict[str, object]:
         "service": order.service_id,
         "reseller": order.reseller,
         "external_id": order.external_id,
+        "parent": order.parent_id,
+    }
+
+
+def _plan(plan: Schedule, runs: list[Run]) -> dict[str, object]:
+    due = plan.next_run_at
+    return {
+        "runs": f"{len(runs)} of {plan.runs}",
+        "interval_minutes": plan.interval_minutes,
+        "next_run_at": due.isoformat(timespec="seconds") if due else None,
+    }
+
+
+def _run(run: Run) -> dict[str, object]:
+    return {
+        "run": run.number,
+        "order": run.order_id,
+        "state": run.state,
+        "quantity": run.quantity,
+        "charge": format_amount(run.charge),
+        "refunded": format_amount(run.refunded),
     }
 
 
@@ -89,13 +111,19 @@ async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
         states = await attempts.list_states(conn, order.id)
         asked = await refills.list_refills(conn, state=None, order_id=order.id, limit=100)
         cancel = await cancellations.get_cancellation(conn, order.id)
+        plan = (await schedules.list_schedules(conn, [order.id])).get(order.id)
+        runs = await schedules.list_runs(conn, [order.id])
     stopped = _cancellation(cancel) if cancel else None
+    parts = [_run(run) for run in runs]
     refilled = [refill_row(refill) for refill in asked]
+    shown = _order(order) | (_plan(plan, runs) if plan else {})
     if arguments.json:
-        show(arguments, _order(order) | {"cancel": stopped, "refills": refilled})
+        more = {"parts": parts} if plan else {}
+        show(arguments, shown | {"cancel": stopped, "refills": refilled} | more)
         return 0
-    show(arguments, _order(order))
+    show(arguments, shown)
     print("history    ", " > ".join(states))
+    _print_rows("part", parts)
     _print_rows("attempt", tried)
     _print_rows("cancel", [stopped] if stopped else [])
     _print_rows("refill", refilled)

@@ -51,6 +51,7 @@ def _add_set(verbs: Any, flags: argparse.ArgumentParser) -> None:
     changed.add_argument("--refill", choices=["on", "off"], help="whether refills are offered")
     changed.add_argument("--refill-days", help="for so long after an order's end, or none")
     changed.add_argument("--cancel", choices=["on", "off"], help="whether cancelling is offered")
+    changed.add_argument("--dripfeed", choices=["on", "off"], help="whether drip-feed is offered")
     switch = changed.add_mutually_exclusive_group()
     switch.add_argument("--enable", action="store_const", const=True, dest="enabled")
     switch.add_argument("--disable", action="store_const", const=False, dest="enabled")
@@ -66,6 +67,7 @@ def _service(service: Service) -> dict[str, object]:
         "rate": format_amount(service.rate),
         "min": str(service.minimum),
         "max": str(service.maximum),
+        "dripfeed": service.dripfeed,
         "enabled": service.enabled,
         "refill": service.refill,
         "refill_days": service.refill_days,
@@ -149,6 +151,10 @@ async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
     return 0
 
 
+def _can_drip(service: Service) -> bool:
+    return service.type in SERVICE_TYPES and SERVICE_TYPES[service.type].dripfeed
+
+
 async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
     service = await _find(pool, arguments.id)
     try:
@@ -161,12 +167,15 @@ async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
         raise UserError("min must be above 0 and not above max, and max below 2147483648")
     if arguments.enabled and service.type not in SERVICE_TYPES:
         raise UserError(f"service {service.id} has the type {service.type!r}, which is not known")
+    if arguments.dripfeed == "on" and not _can_drip(service):
+        raise UserError(f"orders of the type {service.type!r} cannot be delivered in runs")
     change = ServiceChange(
         name=arguments.name or None,
         category=arguments.category or None,
         rate=rate,
         minimum=arguments.minimum,
         maximum=arguments.maximum,
+        dripfeed=_SWITCH[arguments.dripfeed],
         enabled=arguments.enabled,
         disabled_reason="switched off by an operator" if arguments.enabled is False else None,
         refill=_SWITCH[arguments.refill],

@@ -103,8 +103,14 @@ def redraft(draft: Draft, service: Service) -> Draft:
 def is_repeat(draft: Draft, earlier: NamedOrder) -> bool:
     """Whether a draft asks again for the order that was placed under its external id."""
     return (
-        (draft.service.id, draft.link, draft.quantity)
-        == (earlier.service_id, earlier.link, earlier.quantity)
+        (draft.service.id, draft.link, draft.quantity, draft.runs, draft.interval)
+        == (
+            earlier.service_id,
+            earlier.link,
+            earlier.quantity,
+            earlier.runs,
+            earlier.interval_minutes,
+        )
     ) and json.loads(draft.parameters or "{}") == json.loads(earlier.parameters or "{}")
 
 

@@ -20,6 +20,7 @@ from gateway.orders.drafting import Draft, redraft
 from gateway.orders.naming import Names
 from gateway.orders.receipts import Receipts
 from gateway.orders.repeats import Clue, Repeats, Undecided, clue_of
+from gateway.orders.subscriptions import posts_paid
 from gateway.store import orders, versions
 from gateway.store.connection import Connection, Pool, transaction
 from gateway.store.versions import ORDER_ID_BLOCK
@@ -216,4 +217,6 @@ def _new_order(order_id: int, draft: Draft) -> NewOrder:
         currency=draft.currency,
         request_id=draft.request_id,
         cost=cost_of(service, route, draft.quantity),
+        runs=draft.runs or posts_paid(draft),
+        interval_minutes=draft.interval,
     )

@@ -9,6 +9,7 @@ import structlog
 from gateway.metrics import POLLS, UPSTREAM_SECONDS
 from gateway.orders.lifecycle import Polling, after_status
 from gateway.orders.settling import settle
+from gateway.orders.subscriptions import Subscriptions, is_subscription
 from gateway.store import orders
 from gateway.store.connection import Pool, transaction
 from providers.base import Provider
@@ -49,6 +50,7 @@ class Tracker:
         self._polling = Polling(
             settings.first_ms, settings.last_ms, settings.correction_ms, settings.watch_ms
         )
+        self._subscriptions = Subscriptions(pool, self._polling)
         self._strange_words: set[tuple[int, str]] = set()
 
     async def poll(self, adapter: Provider, provider: ProviderRecord, limit: int = BATCH) -> Polled:
@@ -89,13 +91,21 @@ class Tracker:
     ) -> list[OrderChange]:
         upstream_ids = {order.id: order.upstream_id for order in asked}
         now = datetime.now(UTC)
+        subscriptions: list[int] = []
 
         def decide(order: Order) -> OrderChange | None:
+            if is_subscription(order.service_type) and order.parent_id is None:
+                subscriptions.append(order.id)
+                return None
             # What was not mentioned is no news.
             status = heard.get(upstream_ids[order.id], _NO_NEWS)
             return after_status(order, status, now, self._polling)
 
-        return await settle(self._pool, list(upstream_ids), decide)
+        changes = await settle(self._pool, list(upstream_ids), decide)
+        for order_id in subscriptions:
+            status = heard.get(upstream_ids[order_id], _NO_NEWS)
+            changes += await self._subscriptions.follow(order_id, status, now)
+        return changes
 
     def _note_word(self, provider: ProviderRecord, status: UpstreamStatus) -> None:
         """Say once that a panel uses a word that nobody here knows."""

@@ -18,18 +18,28 @@ from schemas.orders import (
 
 
 async def insert_orders(conn: Connection, orders: Sequence[NewOrder], catalogue: int) -> bool:
-    """Accepted orders, each as ``queued``, if the catalogue still has the version that they were
-    priced at; else nothing is written and the answer is False.
+    """Accepted orders, ``queued`` or ``scheduled``, if the catalogue still has the version that
+    they were priced at; else nothing is written and the answer is False.
     """
     return bool(
         await conn.fetchval(
-            """with written as (
+            """with priced as (select catalogue = $2 as rightly from version),
+               given as (select o.* from unnest($1::new_order[]) as o, priced where rightly),
+               written as (
                    insert into orders (id, reseller_id, service_id, service_type, provider_id,
                                        upstream_service, link, quantity, parameters, rate, charge,
-                                       currency, request_id, cost, wire_charge, wire_remains)
-                   select o.*, o.charge, o.quantity
-                     from unnest($1::new_order[]) as o, version v where v.catalogue = $2)
-               select catalogue = $2 from version""",
+                                       currency, request_id, cost, wire_charge, wire_remains, state)
+                   select id, reseller_id, service_id, service_type, provider_id, upstream_service,
+                          link, quantity, parameters, rate, charge, currency, request_id, cost,
+                          charge, quantity,
+                          case when interval_minutes is null then 'queued' else 'scheduled' end
+                     from given),
+               planned as (
+                   insert into schedule (order_id, runs, interval_minutes, next_run_at)
+                   select id, runs, interval_minutes,
+                          case when interval_minutes is not null then now() end
+                     from given where runs is not null)
+               select rightly from priced""",
             orders,
             catalogue,
         )
@@ -108,7 +118,7 @@ async def claim_corrections(
 _DECIDED = """select id, reseller_id, service_type, provider_id, upstream_service, upstream_id,
                      state, version, attempts, quantity, charge, refunded, currency,
                      start_count, remains, wire_status, wire_charge, wire_remains, request_id,
-                     created_at, updated_at, missing_since
+                     created_at, updated_at, missing_since, parent_id
                 from orders"""
 
 
@@ -155,6 +165,16 @@ async def lock_expired_sendings(conn: Connection, limit: int) -> list[Order]:
     """Lock ``sending`` orders whose lease is over: their sender died or has forgotten them."""
     rows = await conn.fetch(
         f"""{_DECIDED} where state = 'sending' and next_at <= now()
+             order by next_at limit $1 for no key update skip locked""",
+        limit,
+    )
+    return [_order(row) for row in rows]
+
+
+async def lock_due_parents(conn: Connection, limit: int) -> list[Order]:
+    """Lock the ``scheduled`` orders that are due for a look and that nobody else holds."""
+    rows = await conn.fetch(
+        f"""{_DECIDED} where state = 'scheduled' and next_at <= now()
              order by next_at limit $1 for no key update skip locked""",
         limit,
     )
@@ -226,7 +246,7 @@ _RECORD = """select o.id, r.name as reseller, o.service_id, o.service_type,
                     p.name as provider, o.upstream_service,
                     o.upstream_id, x.external_id, o.state, o.attempts, o.link, o.quantity,
                     o.charge, o.refunded, o.currency, o.start_count, o.remains, o.wire_status,
-                    o.wire_charge, o.wire_remains, o.created_at, o.updated_at
+                    o.wire_charge, o.wire_remains, o.created_at, o.updated_at, o.parent_id
                from orders o
                join reseller r on r.id = o.reseller_id
                join provider p on p.id = o.provider_id
@@ -263,6 +283,9 @@ async def count_open_orders(conn: Connection) -> dict[OrderState, tuple[int, flo
     """Open orders by state: how many, and the age of the oldest in seconds."""
     rows = await conn.fetch(
         """select state, count(*), extract(epoch from now() - min(created_at))::float8
+             from orders where state = 'scheduled' group by state
+           union all
+           select state, count(*), extract(epoch from now() - min(created_at))::float8
              from orders where state = 'queued' group by state
            union all
            select state, count(*), extract(epoch from now() - min(created_at))::float8

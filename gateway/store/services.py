@@ -106,7 +106,8 @@ async def set_service(conn: Connection, service_id: int, change: ServiceChange) 
                   disabled_reason = case when $7 is null then disabled_reason else $8 end,
                   refill = coalesce($9, refill), cancel = coalesce($10, cancel),
                   refill_days = case when $11::int is null then refill_days
-                                     else nullif($11, 0) end
+                                     else nullif($11, 0) end,
+                  dripfeed = coalesce($12, dripfeed)
             where id = $1""",
         service_id,
         change.name,
@@ -119,6 +120,7 @@ async def set_service(conn: Connection, service_id: int, change: ServiceChange) 
         change.refill,
         change.cancel,
         change.refill_days,
+        change.dripfeed,
     )
     return tag == "UPDATE 1"
 

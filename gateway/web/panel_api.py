@@ -173,9 +173,6 @@ class PanelApi:
             currency=call.access.currency,
             request_id=call.request_id,
         )
-        if draft.runs is not None:
-            # Nothing makes orders of runs yet.
-            raise PanelError(wire.INCORRECT_REQUEST)
         draft = replace(draft, external_id=call.external_id, duplicates=call.access.duplicates)
         return self._added(await self._intake.submit(draft))
 

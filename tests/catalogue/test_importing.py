@@ -72,7 +72,7 @@ async def test_an_import_sells_at_cost_and_markup(pool: Pool, provider: Provider
     assert (service.rate, service.routes[0].cost) == (1_050_000, 840_000)
     assert (service.minimum, service.maximum, service.name) == (10, 1000, "Followers")
     assert (service.enabled, service.disabled_reason) == (True, None)
-    assert (service.dripfeed, service.refill, service.cancel) == (False, True, True)
+    assert (service.dripfeed, service.refill, service.cancel) == (True, True, True)
     assert await _version(pool) > before
 
 

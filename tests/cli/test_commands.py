@@ -7,6 +7,7 @@ from gateway.store.connection import Pool
 from tests.cli.command import Command
 from tests.orders.aftercare import Aftercare
 from tests.orders.line import faulty, open_line
+from tests.orders.test_drip_feed import drip, look, runs_of
 from tests.sandbox_process import SandboxProcess
 from tests.world import PEPPER, World
 
@@ -150,6 +151,7 @@ async def test_services_are_listed_shown_and_changed(command: Command, world: Wo
         "rate": "0.90",
         "min": "50",
         "max": "10000",
+        "dripfeed": False,
         "enabled": True,
         "refill": False,
         "refill_days": None,
@@ -164,6 +166,32 @@ async def test_services_are_listed_shown_and_changed(command: Command, world: Wo
     assert await command.json("service", "show", number) == changed
     on = await command.json("service", "set", number, "--enable")
     assert (on["enabled"], on["disabled_reason"]) == (True, None)
+    drip = await command.json("service", "set", number, "--dripfeed", "on")
+    assert drip["dripfeed"] is True
+    assert not (await command.json("service", "set", number, "--dripfeed", "off"))["dripfeed"]
+
+
+async def test_an_order_in_parts_is_shown_with_its_parts(
+    command: Command, world: World, sandbox: SandboxProcess
+) -> None:
+    async with open_line(world, sandbox) as line:
+        parent = await drip(line, runs=2)
+        await look(line)
+        [run] = await runs_of(line, parent)
+    shown, part, listed = await asyncio.gather(
+        command.json("order", "show", parent),
+        command.json("order", "show", run["id"]),
+        command.json("order", "list", "--state", "scheduled"),
+    )
+    assert (shown["runs"], shown["interval_minutes"]) == ("1 of 2", 60)
+    assert shown["next_run_at"]
+    [told] = shown["parts"]
+    assert (told["run"], told["order"], told["state"]) == (1, run["id"], "queued")
+    assert (part["parent"], "parts" in part) == (parent, False)
+    assert [order["order"] for order in listed] == [parent]
+    for_people = await command.run("order", "show", parent)
+    assert "1 of 2" in for_people.out
+    assert f"order={run['id']}" in for_people.out
 
 
 async def test_orders_are_shown_with_what_became_of_them(
@@ -198,6 +226,7 @@ async def test_orders_are_shown_with_what_became_of_them(
         "external_id": None,
         "cancel": None,
         "refills": [],
+        "parent": None,
     }
     assert [order["order"] for order in listed] == [unknown, placed]
     assert listed[1] | {"cancel": None, "refills": []} == shown

@@ -7,6 +7,7 @@ _CANCELS = "tests/orders/test_cancellations.py"
 _AMOUNTS = "tests/money/test_amounts.py"
 _BY_TYPE = "tests/orders/test_drafting_by_type.py"
 _DISPATCH = "tests/orders/test_dispatch.py"
+_DRIP_FEED = "tests/orders/test_drip_feed.py"
 _INTAKE = "tests/orders/test_intake.py"
 _LEASES = "tests/orders/test_leases.py"
 _LEDGER = "tests/money/test_ledger.py"
@@ -213,14 +214,48 @@ BUGS = (
         test=f"{_REPEATS}::test_an_order_whose_answer_was_lost_is_found_again_by_the_retry",
     ),
     Bug(
+        name="a run is made while another one is open",
+        file="gateway/orders/schedules.py",
+        before="if due is not None and not running and not plan.busy and due <= plan.now:",
+        after="if due is not None and not plan.busy and due <= plan.now:",
+        test=f"{_DRIP_FEED}::test_a_run_in_doubt_holds_up_those_after_it",
+    ),
+    Bug(
+        name="runs are charged again",
+        file="gateway/orders/schedules.py",
+        before="""
+            await store.insert_runs(conn, made)
+""",
+        after="""
+            await store.insert_runs(conn, made)
+            from gateway.money import ledger
+            resellers = {s.change.order.id: s.change.order.reseller_id for s in starts}
+            for run in made:
+                book = await ledger.Book.open(conn, [resellers[run.parent_id]])
+                book.charge(resellers[run.parent_id], run.charge, run.order_id)
+                await book.write(conn)
+""",
+        test=f"{_DRIP_FEED}::test_a_drip_feed_is_delivered_in_runs_and_charged_once",
+    ),
+    Bug(
+        name="lost time is made up for in a burst",
+        file="gateway/orders/schedules.py",
+        before="return planned if planned > plan.now else plan.now + interval",
+        after="return planned",
+        test=f"{_DRIP_FEED}::test_after_a_long_stop_runs_come_one_at_a_time_and_an_interval_apart",
+    ),
+    Bug(
+        name="a stopped drip-feed gives back runs that were made",
+        file="gateway/orders/parts.py",
+        before="return parent.charge - first_shares(parent.charge, served, parts)",
+        after="return parent.charge",
+        test=f"{_DRIP_FEED}::test_stopping_pays_back_at_once_what_was_not_made",
+    ),
+    Bug(
         name="an old price is charged",
         file="gateway/store/orders.py",
-        before="""version v where v.catalogue = $2)
-               select catalogue = $2 from version\"\"\",
-""",
-        after="""version v where $2::bigint > 0)
-               select true\"\"\",
-""",
+        before="select catalogue = $2 as rightly from version",
+        after="select $2::bigint > 0 as rightly from version",
         test=f"{_INTAKE}::test_a_price_that_changed_meanwhile_is_charged_at_the_new_price",
     ),
     Bug(

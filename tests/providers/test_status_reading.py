@@ -63,6 +63,30 @@ def test_words_are_known_or_none(raw: Json, word: UpstreamWord | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("raw", "word"),
+    [
+        ("Active", UpstreamWord.IN_PROGRESS),
+        ("Paused", UpstreamWord.IN_PROGRESS),
+        ("Expired", UpstreamWord.COMPLETED),
+        ("Completed", UpstreamWord.COMPLETED),
+        ("Canceled", UpstreamWord.CANCELED),
+        ("Suspended", None),
+    ],
+)
+def test_a_subscription_has_words_of_its_own(raw: str, word: UpstreamWord | None) -> None:
+    row: Json = {"status": raw, "expiry": "11/11/2022", "posts": "2", "orders": [7, "8", 7]}
+    found = read_statuses({"1": row}, ["1"])["1"]
+    assert (found.word, found.posts, found.orders) == (word, 2, ("7", "8"))
+
+
+@pytest.mark.parametrize("posts", [None, "", "many", -1, True, [2]])
+def test_posts_that_are_no_count_are_not_told(posts: Json) -> None:
+    row: Json = {"status": "Active", "posts": posts, "orders": {"7": 1}}
+    found = read_statuses({"1": row}, ["1"])["1"]
+    assert (found.posts, found.orders) == (None, ())
+
+
+@pytest.mark.parametrize(
     ("field", "value"),
     [
         ("charge", "-1"),
