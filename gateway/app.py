@@ -13,6 +13,7 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 
 from gateway.catalogue.snapshot import Catalogue
+from gateway.catalogue.syncing import CatalogueSyncs
 from gateway.catalogue.upstreams import adapt, timeouts
 from gateway.config import Settings
 from gateway.errors import UserError
@@ -175,7 +176,10 @@ class Gateway:
         stack.push_async_callback(self._wakeups.stop)
         self._lanes.roster.start()
         stack.push_async_callback(self._lanes.stop)
-        for loop in self._loops:
+        syncs = CatalogueSyncs(
+            self._pool, self._settings, lambda record: adapt(record, self._transport)[0]
+        )
+        for loop in (*self._loops, Loop("syncs", syncs.work)):
             loop.start()
             stack.push_async_callback(loop.stop)
         self._intake = Intake(

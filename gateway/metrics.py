@@ -40,6 +40,15 @@ REFILLS = Counter("smm_refills_total", "Refills, by what became of them", ["outc
 OPEN_REFILLS = Gauge("smm_open_refills", "Refills that are not finished", ["state"])
 CANCELS = Counter("smm_cancels_total", "Requests to cancel, by what became of them", ["outcome"])
 PROVIDER_HELD = Gauge("smm_provider_held", "1 while a provider is set aside", ["provider"])
+CATALOGUE_CHANGES = Counter(
+    "smm_catalogue_changes_total", "Changes in upstream catalogues", ["kind", "state"]
+)
+CATALOGUE_CHANGES_HELD = Gauge(
+    "smm_catalogue_changes_held", "Changes in upstream catalogues that wait for an operator"
+)
+CATALOGUE_AGE = Gauge(
+    "smm_catalogue_age_seconds", "Since an upstream's catalogue was last taken over", ["provider"]
+)
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
 

@@ -1,10 +1,23 @@
 """Settings: every one with its meaning and default. An unknown name is an error."""
 
+import re
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+_CURRENCY = re.compile(r"[A-Z]{3,5}", re.ASCII)
+_EXCHANGE_RATE = re.compile(r"\d{1,12}(?:\.\d{1,18})?", re.ASCII)
 
 
 class LogFormat(StrEnum):
@@ -111,6 +124,30 @@ class RefillSettings(_Section):
     wait_ms: int = Field(default=86_400_000, ge=0)
 
 
+class PriceChanges(StrEnum):
+    """What a sync does when an upstream changes a price."""
+
+    FOLLOW = "follow"  # our price follows with its markup, unless the change is too large
+    HOLD = "hold"  # our price stays until an operator approves
+
+
+class SyncPolicy(_Section):
+    """How a catalogue is followed; an account's own options of these names win.
+
+    A change of more than ``hold_percent``, or to more than three times or less than a third,
+    waits for an operator. One that our price does not cover stops the sale until then.
+    """
+
+    price_changes: PriceChanges = PriceChanges.FOLLOW
+    hold_percent: int = Field(default=50, ge=0, le=1_000_000)
+
+
+class CatalogueSettings(SyncPolicy):
+    """Following upstream catalogues: each is read every ``sync_ms``, give or take a tenth."""
+
+    sync_ms: int = Field(default=21_600_000, ge=100)
+
+
 class LogSettings(_Section):
     """``level`` is one of debug, info, warning, error."""
 
@@ -119,9 +156,13 @@ class LogSettings(_Section):
 
 
 class SettingsModel(BaseModel):
-    """All settings of the gateway. ``currency`` is the one house currency, an ISO code."""
+    """All settings of the gateway. ``currency`` is the one house currency, an ISO code.
+
+    ``exchange_rates`` are what one unit of another currency is worth in it, as text.
+    """
 
     currency: str = Field(default="USD", pattern="^[A-Z]{3}$")
+    exchange_rates: dict[str, str] = {}
     data_dir: Path | None = None
     database: DatabaseSettings = DatabaseSettings()
     redis: RedisSettings = RedisSettings()
@@ -133,7 +174,25 @@ class SettingsModel(BaseModel):
     dispatch: DispatchSettings = DispatchSettings()
     tracking: TrackingSettings = TrackingSettings()
     refills: RefillSettings = RefillSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
     log: LogSettings = LogSettings()
+
+    @field_validator("exchange_rates")
+    @classmethod
+    def _are_exchange_rates(cls, rates: dict[str, str]) -> dict[str, str]:
+        for currency, rate in rates.items():
+            if _CURRENCY.fullmatch(currency) is None:
+                raise ValueError(f"{currency!r} is not the code of a currency, like EUR")
+            if _EXCHANGE_RATE.fullmatch(rate) is None or not Decimal(rate):
+                raise ValueError(f'the rate of {currency} must be a text like "1.08", above 0')
+        return rates
+
+    def exchange_rate(self, currency: str) -> Decimal | None:
+        """What one unit of ``currency`` is worth in the house currency; None when unknown."""
+        if currency == self.currency:
+            return Decimal(1)
+        rate = self.exchange_rates.get(currency)
+        return None if rate is None else Decimal(rate)
 
 
 class Budget(_Section):

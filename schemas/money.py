@@ -6,7 +6,7 @@ the next micro-unit, a refund rounds down; there is no third rounding.
 """
 
 import re
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import TypeAlias
 
 Micros: TypeAlias = int
@@ -17,6 +17,10 @@ RATE_STEP: Micros = 10
 #: The largest amount that any field of ours takes: a trillion units, far inside a BIGINT.
 MAX_AMOUNT: Micros = 10**12 * UNIT
 
+#: Wide enough for the product of any two numbers that are read, so that it is rounded once.
+_EXACT = Context(prec=200)
+#: A whole, in the parts in which markups are counted.
+_PERCENT = 1_000_000
 _AMOUNT = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
 
 
@@ -113,18 +117,39 @@ def micros_from(amount: Decimal) -> Micros:
     return int((amount * UNIT).to_integral_value(ROUND_FLOOR))
 
 
-def rate_above(cost: Decimal, markup_percent: Decimal) -> Micros:
-    """The sale rate for an upstream rate ``cost`` with a markup, rounded up to a whole rate step.
+def cost_from(rate: Decimal, exchange: Decimal) -> Micros:
+    """An upstream's rate in micro-units of the house, rounded up.
+
+    ``exchange`` is what one unit of the upstream's currency is worth in the house's.
+
+    Raises:
+        BadAmount: when it is not finite or larger than any amount that we handle.
+    """
+    if not rate.is_finite() or abs(rate) > MAX_AMOUNT // UNIT:
+        raise BadAmount(f"{rate} is not an amount that can be handled")
+    exact = _EXACT.multiply(_EXACT.multiply(rate, exchange), UNIT)
+    cost = int(exact.to_integral_value(ROUND_CEILING))
+    if abs(cost) > MAX_AMOUNT:
+        raise BadAmount(f"{rate} is not an amount that can be handled")
+    return cost
+
+
+def rate_above(cost: Micros, markup_percent: Decimal, step: Micros = RATE_STEP) -> Micros:
+    """The sale rate for a cost with a markup, rounded up to a whole ``step``.
+
+    A markup counts to four decimals of a percent.
 
     Raises:
         BadAmount: when the result is not a rate that can be sold.
     """
-    if not cost.is_finite() or not markup_percent.is_finite():
-        raise BadAmount("cost and markup must be finite")
-    exact = cost * (100 + markup_percent) / 100 * UNIT / RATE_STEP
-    rate = int(exact.to_integral_value(ROUND_CEILING)) * RATE_STEP
+    if not markup_percent.is_finite():
+        raise BadAmount("a markup must be finite")
+    parts = _PERCENT + int((markup_percent * (_PERCENT // 100)).to_integral_value(ROUND_CEILING))
+    rate = -(-cost * parts // (_PERCENT * step)) * step
     if not 0 < rate <= MAX_AMOUNT:
-        raise BadAmount(f"a cost of {cost} with {markup_percent} % markup gives no sellable rate")
+        raise BadAmount(
+            f"a cost of {format_amount(cost)} with {markup_percent} % markup gives no sellable rate"
+        )
     return rate
 
 

@@ -114,7 +114,8 @@ class NewOrder(NamedTuple):
 
     ``rate`` is per 1,000, ``cost`` is what we expect to pay for the whole. ``runs`` is the number
     of parts that it is delivered in, if it is. With ``interval_minutes`` we make them, and
-    the order is born ``scheduled``; without, the upstream does.
+    the order is born ``scheduled``; without, the upstream does. ``below_cost`` says that selling
+    for less is meant.
 
     A row of the database's type ``new_order``: the same columns in the same order.
     """
@@ -135,6 +136,7 @@ class NewOrder(NamedTuple):
     cost: Micros
     runs: int | None = None
     interval_minutes: int | None = None
+    below_cost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

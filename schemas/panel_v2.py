@@ -53,6 +53,11 @@ def above_maximum(maximum: int) -> str:
     return f"Quantity more than maximum {maximum}"
 
 
+def not_a_multiple(step: int) -> str:
+    """The text for a quantity that does not fit the service's step."""
+    return f"Quantity must be a multiple of {step}"
+
+
 def incorrect(parameter: str) -> str:
     """The text for a type's parameter that is present but bad."""
     return f"Incorrect {parameter}"

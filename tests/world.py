@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from decimal import Decimal
+from typing import Any
 
 from gateway.catalogue.importing import import_services
 from gateway.catalogue.upstreams import adapt, find_provider
@@ -12,6 +12,7 @@ from gateway.store import providers, services
 from gateway.store.connection import Pool, transaction
 from providers.transport import Transport
 from schemas.catalogue import NewService
+from schemas.config import SettingsModel
 from schemas.money import Micros, parse_amount, parse_rate
 from schemas.providers import ProviderRecord
 from tests.sandbox_process import SandboxProcess
@@ -44,13 +45,18 @@ class World:
         return Customer(made.id, name, key)
 
     async def provider(
-        self, url: str, key: str = "upstream-key", name: str = "upstream", **options: object
+        self,
+        url: str,
+        key: str = "upstream-key",
+        name: str = "upstream",
+        currency: str = "USD",
+        **options: object,
     ) -> ProviderRecord:
         """A provider account with a generous budget."""
         budget = {"adds_per_minute": 600_000, "reads_per_minute": 600_000, "in_flight": 20}
         async with self.pool.acquire() as conn:
             await providers.insert_provider(
-                conn, name, "panel_v2", url, key, "USD", json.dumps(budget | options)
+                conn, name, "panel_v2", url, key, currency, json.dumps(budget | options)
             )
             return await find_provider(conn, name)
 
@@ -87,12 +93,12 @@ class World:
             [service_id] = await services.insert_services(conn, provider.id, [new])
         return service_id
 
-    async def sandbox(self, panel: SandboxProcess, **options: object) -> ProviderRecord:
+    async def sandbox(self, panel: SandboxProcess, **options: Any) -> ProviderRecord:
         """The sandbox panel as a provider, with everything it offers imported at 25 % markup."""
         record = await self.provider(panel.url, panel.key, "sandbox", **options)
         async with Transport() as transport:
             catalogue = await adapt(record, transport)[0].services()
-        await import_services(self.pool, record, catalogue, markup_percent=Decimal(25), only=None)
+        await import_services(self.pool, record, catalogue, SettingsModel())
         return record
 
     async def balance(self, customer: Customer) -> Micros:

@@ -1,54 +1,70 @@
-"""Importing an upstream's catalogue, and following what it later changes."""
+"""Importing an upstream's catalogue: what we sell of it, and under which price rule."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
+from gateway.catalogue.planning import Offer, Offers, judged
+from gateway.catalogue.syncing import remember_catalogue
+from gateway.catalogue.upstreams import exchange_of
 from gateway.errors import UserError
-from gateway.store import services
-from gateway.store.connection import Pool, transaction
-from schemas.catalogue import NewService, Route, Service, ServiceChange
-from schemas.money import BadAmount, micros_from, rate_above
+from gateway.store import prices, services
+from gateway.store.connection import Connection, Pool, transaction
+from schemas.catalogue import NewService, PriceRule
+from schemas.config import SettingsModel
 from schemas.providers import ProviderRecord
 from schemas.services import SERVICE_TYPES
 from schemas.upstream import RefusedRow, UpstreamCatalogue, UpstreamService
 
-#: Prices above this, per 1,000 in the house currency, stand for "not for sale" at many panels.
-ABSURD_RATE = Decimal(99_999)
 LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """Which rows of a catalogue are meant; what is None does not narrow it."""
+
+    ids: Collection[str] | None = None
+    category: str | None = None
+    type: str | None = None
+    search: str | None = None
+
+    def takes(self, row: UpstreamService) -> bool:
+        """Whether the row is meant. Words are compared without regard to case."""
+        return (
+            (self.ids is None or row.service in self.ids)
+            and (self.category is None or row.category.casefold() == self.category.casefold())
+            and (self.type is None or row.type.casefold() == self.type.casefold())
+            and (self.search is None or self.search.casefold() in row.name.casefold())
+        )
+
+    @property
+    def narrows_rows(self) -> bool:
+        """Whether single rows are chosen, other than by their category."""
+        return any(part is not None for part in (self.ids, self.type, self.search))
+
+
+@dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did: ``added`` are our new service ids; ``known`` were there before."""
+    """What an import did: ``added`` are our new service ids; ``known`` were there before.
+
+    ``fresh`` are the services as they were added, or would be.
+    """
 
     added: tuple[int, ...]
     known: tuple[int, ...]
     refused: tuple[RefusedRow, ...]
+    fresh: tuple[NewService, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Synced:
-    """What a sync changed, by our service ids; ``off`` says why each was switched off."""
-
-    changed: tuple[int, ...]
-    off: dict[int, str]
-
-
-def new_service(row: UpstreamService, markup_percent: Decimal) -> NewService:
-    """The service that we sell for an upstream's row; a type unknown to us is switched off.
-
-    Raises:
-        BadAmount: when the row's price cannot be sold.
-    """
-    if row.rate > ABSURD_RATE:
-        raise BadAmount(f"a price of {row.rate} per 1000 is absurd")
+def new_service(offer: Offer) -> NewService:
+    """The service that we sell for an upstream's row; a type unknown to us is switched off."""
+    row = offer.row
     return NewService(
         upstream_service=row.service,
         name=row.name[:LONGEST_NAME],
         type=row.type,
         category=row.category[:LONGEST_NAME] or "Other",
-        rate=rate_above(row.rate, markup_percent),
+        rate=None,
         minimum=row.minimum,
         maximum=row.maximum,
         # We make the runs of a drip-feed, whatever the upstream can do.
@@ -57,7 +73,9 @@ def new_service(row: UpstreamService, markup_percent: Decimal) -> NewService:
         cancel=row.cancel,
         enabled=row.type_known,
         disabled_reason=None if row.type_known else f"the type {row.type!r} is not known",
-        cost=micros_from(row.rate),
+        cost=offer.cost,
+        upstream_name=row.name,
+        upstream_rate=row.rate,
     )
 
 
@@ -65,82 +83,64 @@ async def import_services(
     pool: Pool,
     provider: ProviderRecord,
     catalogue: UpstreamCatalogue,
+    settings: SettingsModel,
     *,
-    markup_percent: Decimal,
-    only: Collection[str] | None,
+    choice: Choice | None = None,
+    markup_percent: Decimal | None = None,
+    dry_run: bool = False,
 ) -> Imported:
-    """Sell what an upstream offers, at its price and a markup; nothing is added twice."""
-    wanted = [r for r in catalogue.services if only is None or r.service in only]
-    refused = [r for r in catalogue.refused if only is None or r.service in only]
-    async with pool.acquire() as conn, transaction(conn):
-        ours = await services.lock_routes(conn, provider.id)
-        fresh: list[NewService] = []
-        for row in _first_of_each(wanted):
-            if row.service in ours:
-                continue
-            try:
-                fresh.append(new_service(row, markup_percent))
-            except BadAmount as error:
-                refused.append(RefusedRow(row.service, str(error)))
-        added = await services.insert_services(conn, provider.id, fresh) if fresh else []
-    known = [ours[row.service] for row in wanted if row.service in ours]
-    return Imported(tuple(added), tuple(known), tuple(refused))
+    """Sell what an upstream offers; nothing is added twice.
 
-
-def _first_of_each(rows: Iterable[UpstreamService]) -> Iterable[UpstreamService]:
-    found: dict[str, UpstreamService] = {}
-    for row in rows:
-        found.setdefault(row.service, row)
-    return found.values()
-
-
-def followed(service: Service, route: Route, row: UpstreamService | None) -> tuple[int, str | None]:
-    """A route's cost after a sync, and why its service must be switched off, if it must."""
-    if row is None:
-        return route.cost, "the upstream no longer offers it"
-    if row.type != service.type:
-        # What a price and the limits are for depends on the type: this is another service.
-        return route.cost, f"the upstream changed its type from {service.type} to {row.type}"
-    try:
-        cost = micros_from(row.rate)
-    except BadAmount:
-        return route.cost, "the upstream's price is absurd"
-    if cost > service.rate:
-        return cost, "the upstream's price is above ours"
-    return cost, None
-
-
-async def sync_services(
-    pool: Pool, provider: ProviderRecord, catalogue: UpstreamCatalogue
-) -> Synced:
-    """Take over an upstream's costs and limits; switch off what vanished or now costs too much.
-
-    Prices stay as they are, and nothing is switched on: that is for an operator to decide.
+    With ``markup_percent`` a price rule is made: for the provider (and the category that is
+    chosen), or, where single rows are chosen, for each service that is added.
 
     Raises:
-        UserError: for an empty catalogue, which more often is a broken answer than a closed shop.
+        UserError: when there is a rule with another markup, or no exchange rate.
     """
-    if not catalogue.services:
-        raise UserError(f"{provider.name} answered with an empty catalogue: nothing was changed")
-    rows = {row.service: row for row in catalogue.services}
-    changed: list[int] = []
-    off: dict[int, str] = {}
+    choice = choice or Choice()
+    offers = judged(catalogue, exchange_of(settings, provider.name, provider.currency))
+    wanted = [offer for offer in offers.sound.values() if choice.takes(offer.row)]
     async with pool.acquire() as conn, transaction(conn):
-        await services.lock_routes(conn, provider.id)
-        ours = [(s, r) for s in await services.list_services(conn) for r in s.routes]
-        for service, route in ours:
-            if route.provider_id != provider.id:
-                continue
-            row = rows.get(route.upstream_service)
-            cost, reason = followed(service, route, row)
-            if reason is not None and service.enabled:
-                off[service.id] = reason
-                switch = ServiceChange(enabled=False, disabled_reason=reason)
-                await services.set_service(conn, service.id, switch)
-            limits = (row.minimum, row.maximum) if row else (service.minimum, service.maximum)
-            if (cost, *limits) != (route.cost, service.minimum, service.maximum):
-                changed.append(service.id)
-                bounds = ServiceChange(minimum=limits[0], maximum=limits[1])
-                await services.set_service(conn, service.id, bounds)
-                await services.set_route_cost(conn, route.id, cost)
-    return Synced(tuple(changed), off)
+        ours = await services.lock_routes(conn, provider.id)
+        fresh = [new_service(o) for o in wanted if o.row.service not in ours]
+        known = [ours[o.row.service] for o in wanted if o.row.service in ours]
+        refused = _refused(offers, choice)
+        if dry_run:
+            return Imported((), tuple(known), refused, tuple(fresh))
+        added = await services.insert_services(conn, provider.id, fresh) if fresh else []
+        if markup_percent is not None:
+            single = added if choice.narrows_rows else None
+            # A rule names the category as it is spelt on the services.
+            spelt = wanted[0].row.category if choice.category and wanted else choice.category
+            await _set_markup(conn, provider, spelt, markup_percent, single)
+        if offers.sound:
+            await remember_catalogue(conn, provider.id, offers, settings)
+    return Imported(tuple(added), tuple(known), refused, tuple(fresh))
+
+
+def _refused(offers: Offers, choice: Choice) -> tuple[RefusedRow, ...]:
+    """Of a refused row only the id is known for sure."""
+    return tuple(r for r in offers.refused if choice.ids is None or r.service in choice.ids)
+
+
+async def _set_markup(
+    conn: Connection,
+    provider: ProviderRecord,
+    category: str | None,
+    markup: Decimal,
+    single: Iterable[int] | None,
+) -> None:
+    """Make the rules of an import: for ``single`` services, else for the whole provider."""
+    if single is not None:
+        for service_id in single:
+            await prices.set_price_rule(conn, PriceRule(0, markup, service_id=service_id))
+        return
+    rule = PriceRule(0, markup, provider_id=provider.id, category=category)
+    same = [r for r in await prices.list_price_rules(conn) if r.scope == rule.scope]
+    if not same:
+        await prices.set_price_rule(conn, rule)
+    elif same[0].markup != markup:
+        raise UserError(
+            f"{provider.name} has a price rule of {same[0].markup.normalize():f} % already, which "
+            "also holds for what is there: change it with `smm-gateway price set`"
+        )

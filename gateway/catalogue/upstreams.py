@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +18,7 @@ from providers.limits import Timeouts
 from providers.refusals import normalised
 from providers.registry import create_provider
 from providers.transport import Transport
-from schemas.config import Budget, DispatchSettings
+from schemas.config import Budget, DispatchSettings, SettingsModel, SyncPolicy
 from schemas.providers import ProviderRecord
 from schemas.upstream import RefusalGroup
 
@@ -38,15 +39,49 @@ def adapt(record: ProviderRecord, transport: Transport) -> tuple[Provider, Budge
     try:
         budget = Budget.model_validate(mine)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise BadAccount(f"provider {record.name}: {first['loc'][0]}: {first['msg']}") from None
+        raise _bad_option(record, error) from None
     return create_provider(record.kind, account_of(record), transport), budget
 
 
 def account_of(record: ProviderRecord) -> ProviderAccount:
-    """What an adapter needs to know of an account: all but what we spend there."""
-    theirs = {k: v for k, v in record.options.items() if k not in Budget.model_fields}
+    """What an adapter needs to know of an account: all but what is for ourselves."""
+    ours = Budget.model_fields.keys() | SyncPolicy.model_fields.keys()
+    theirs = {k: v for k, v in record.options.items() if k not in ours}
     return ProviderAccount(record.name, record.url, record.key, theirs)
+
+
+def policy_of(record: ProviderRecord, default: SyncPolicy) -> SyncPolicy:
+    """How an account's catalogue is followed: its own options, and the settings for the rest.
+
+    Raises:
+        BadAccount: when one of these options cannot be read.
+    """
+    own = {k: v for k, v in record.options.items() if k in SyncPolicy.model_fields}
+    settings = {name: getattr(default, name) for name in SyncPolicy.model_fields}
+    try:
+        return SyncPolicy.model_validate(settings | own)
+    except ValidationError as error:
+        raise _bad_option(record, error) from None
+
+
+def _bad_option(record: ProviderRecord, error: ValidationError) -> BadAccount:
+    first = error.errors()[0]
+    return BadAccount(f"provider {record.name}: {first['loc'][0]}: {first['msg']}")
+
+
+def exchange_of(settings: SettingsModel, name: str, currency: str) -> Decimal:
+    """What one unit of an account's currency is worth in the house currency.
+
+    Raises:
+        UserError: when no exchange rate is set for it.
+    """
+    exchange = settings.exchange_rate(currency)
+    if exchange is None:
+        raise UserError(
+            f"{name} keeps its account in {currency}, and there is no exchange rate for it: set "
+            f"exchange_rates.{currency} to what one {currency} is worth in {settings.currency}"
+        )
+    return exchange
 
 
 async def add_provider(  # noqa: PLR0913 - what an account consists of
@@ -58,30 +93,29 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
     url: str,
     key: str,
     options: dict[str, Any],
-    currency: str,
+    settings: SettingsModel,
 ) -> ProviderRecord:
-    """Add an account, after the panel has answered with its balance in the house currency.
+    """Add an account, after the panel has answered with its balance in a currency that we know.
 
     Raises:
         UserError: when the name is taken, the panel does not answer, refuses the key, or keeps
-            its account in another currency.
+            its account in a currency without an exchange rate.
     """
     if await store.get_provider(conn, name) is not None:
         raise UserError(f"there is a provider {name} already: choose another name")
-    candidate = ProviderRecord(0, name, kind, url, key, currency, options, None, None, 0)
+    house = settings.currency
+    candidate = ProviderRecord(0, name, kind, url, key, house, options, None, None, 0)
     try:
         adapter, _ = adapt(candidate, transport)
+        policy_of(candidate, settings.catalogue)
         balance = await adapter.balance()
     except BadAccount as error:
         raise UserError(str(error)) from None
     except ProviderError as error:
         raise UserError(f"{name} was not added, its balance cannot be read: {error}") from None
     stored = _as_stored(options)
-    if balance.currency not in (None, currency):
-        raise UserError(
-            f"{name} was not added: its account is in {balance.currency}, this gateway works in "
-            f"{currency} only"
-        )
+    currency = balance.currency or house
+    exchange_of(settings, name, currency)
     await store.insert_provider(conn, name, kind, url, key, currency, stored)
     return await find_provider(conn, name)
 

@@ -5,11 +5,33 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from gateway.cli import audits, keys, orders, providers, refills, resellers, running, services
+from gateway.cli import (
+    audits,
+    changes,
+    keys,
+    orders,
+    prices,
+    providers,
+    refills,
+    resellers,
+    running,
+    services,
+)
 from gateway.embedded import EmbeddedError
 from gateway.errors import UserError
 
-_GROUPS = (running, resellers, keys, providers, services, orders, refills, audits)
+_GROUPS = (
+    running,
+    resellers,
+    keys,
+    providers,
+    services,
+    prices,
+    changes,
+    orders,
+    refills,
+    audits,
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from pathlib import Path
 
 from gateway.app import Gateway, connect, migrate_database, require_pepper
@@ -31,7 +30,6 @@ _SANDBOX = "sandbox"
 _RESELLER = "demo"
 _KEY_FILE = "demo_api_key"
 _FUNDS = 1_000 * UNIT
-_MARKUP = Decimal(25)
 _BUDGET = {"adds_per_minute": 6_000, "reads_per_minute": 600, "in_flight": 20}
 _SANDBOX_PATIENCE_SECONDS = 20.0
 #: A demo's orders should move while one watches.
@@ -175,8 +173,8 @@ async def _connect_sandbox(
             return
         adapter, _ = upstreams.adapt(record, transport)
         catalogue = await adapter.services()
-    _tell(f"Importing {len(catalogue.services)} services at a markup of {_MARKUP} %")
-    await importing.import_services(pool, record, catalogue, markup_percent=_MARKUP, only=None)
+    _tell(f"Importing {len(catalogue.services)} services")
+    await importing.import_services(pool, record, catalogue, settings)
 
 
 async def _account(
@@ -192,7 +190,7 @@ async def _account(
             url=panel,
             key=panel_key,
             options=dict(_BUDGET),
-            currency=settings.currency,
+            settings=settings,
         )
     # Its port is another one at each start.
     await providers.set_provider_address(conn, known.id, panel, panel_key)

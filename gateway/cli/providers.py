@@ -3,8 +3,9 @@
 import argparse
 from typing import Any
 
-from gateway.catalogue import importing, upstreams
+from gateway.catalogue import syncing, upstreams
 from gateway.cli import probing, upstream_accounts
+from gateway.cli.changes import planned
 from gateway.cli.session import printing_flags, run_with_database, show
 from gateway.cli.upstream_accounts import account_fields, options_from, speaking_to
 from gateway.config import Settings
@@ -37,8 +38,14 @@ def add_commands(commands: Any) -> None:
     balance = verbs.add_parser("balance", parents=[flags], help="what an account holds there")
     balance.add_argument("name")
     balance.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _balance(a, s, p)))
-    sync = verbs.add_parser("sync", parents=[flags], help="take over costs and limits")
+    sync = verbs.add_parser("sync", parents=[flags], help="take over what its catalogue says")
     sync.add_argument("name")
+    sync.add_argument("--dry-run", action="store_true", help="only say what would change")
+    sync.add_argument(
+        "--accept-smaller",
+        action="store_true",
+        help="believe a catalogue that lost more than half of its services",
+    )
     sync.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _sync(a, s, p)))
     upstream_accounts.add_verbs(verbs, flags)
     probing.add_verbs(verbs, flags)
@@ -57,7 +64,7 @@ async def _add(arguments: argparse.Namespace, settings: Settings, pool: Pool) ->
             url=arguments.url,
             key=arguments.key,
             options=options_from(arguments.set),
-            currency=settings.currency,
+            settings=settings,
         )
     show(arguments, account_fields(made))
     return 0
@@ -90,19 +97,13 @@ async def _sync(arguments: argparse.Namespace, settings: Settings, pool: Pool) -
         record = await upstreams.find_provider(conn, arguments.name)
     async with speaking_to(settings, record) as provider:
         catalogue = await provider.services()
-    done = await importing.sync_services(pool, record, catalogue)
-    show(
-        arguments,
-        {
-            "name": record.name,
-            "changed": list(done.changed),
-            "switched_off": [{"service": s, "reason": r} for s, r in done.off.items()],
-        },
-        text=lambda: "\n".join(
-            [
-                f"{len(done.changed)} services changed, {len(done.off)} switched off",
-                *(f"  service {s}: {reason}" for s, reason in done.off.items()),
-            ]
-        ),
-    )
+        done = await syncing.sync_catalogue(
+            pool,
+            record,
+            catalogue,
+            settings,
+            dry_run=arguments.dry_run,
+            accept_smaller=arguments.accept_smaller,
+        )
+    show(arguments, [planned(change) for change in done.changes])
     return 0

@@ -2,24 +2,27 @@
 
 import argparse
 import re
-from decimal import Decimal
+from dataclasses import fields
 from typing import Any
 
-from gateway.catalogue import importing, upstreams
+from gateway.cli import service_import
+from gateway.cli.service_rows import EVERYBODY, brief, full, read_terms
 from gateway.cli.session import number, printing_flags, run_with_database, show
-from gateway.cli.upstream_accounts import speaking_to
-from gateway.config import Settings
 from gateway.errors import UserError
+from gateway.resellers import accounts
+from gateway.store import prices
 from gateway.store import services as store
-from gateway.store.connection import Pool
+from gateway.store.connection import Connection, Pool, transaction
+from providers.decoding import clean
 from schemas.catalogue import Service, ServiceChange
-from schemas.money import BadAmount, format_amount, parse_rate
+from schemas.money import BadAmount, parse_rate
 from schemas.services import SERVICE_TYPES
 
+_DAYS = re.compile(r"[1-9]\d{0,3}", re.ASCII)
+_LONGEST_NAME = 255
+_LONGEST_DESCRIPTION = 10_000
 _ONLY_IN_SHOW = frozenset({"refill", "refill_days", "cancel"})
 _SWITCH = {"on": True, "off": False, None: None}
-_DAYS = re.compile(r"[1-9]\d{0,3}", re.ASCII)
-_PERCENT = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)%?", re.ASCII)
 
 
 def add_commands(commands: Any) -> None:
@@ -27,12 +30,11 @@ def add_commands(commands: Any) -> None:
     flags = printing_flags()
     group = commands.add_parser("service", help="what is sold, and at which price")
     verbs = group.add_subparsers(metavar="VERB", required=True)
-    imported = verbs.add_parser("import", parents=[flags], help="sell what a provider offers")
-    imported.add_argument("provider")
-    imported.add_argument("--markup", default="25%", help="on the provider's price (25%%)")
-    imported.add_argument("--ids", help="only these of the provider's services, like 1,2")
-    imported.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _import(a, s, p)))
+    service_import.add_command(verbs, flags)
     listed = verbs.add_parser("list", parents=[flags], help="all services")
+    listed.add_argument("--search", help="only those with this in their name")
+    listed.add_argument("--category")
+    listed.add_argument("--provider", help="only those that it delivers")
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
     shown = verbs.add_parser("show", parents=[flags], help="one service")
     shown.add_argument("id", type=number)
@@ -43,52 +45,31 @@ def add_commands(commands: Any) -> None:
 def _add_set(verbs: Any, flags: argparse.ArgumentParser) -> None:
     changed = verbs.add_parser("set", parents=[flags], help="change a service")
     changed.add_argument("id", type=number)
-    changed.add_argument("--rate", help="the price per 1000, like 0.90")
+    changed.add_argument(
+        "--rate", help="a fixed price per 1000, like 0.90, or `rule` to follow its price rule"
+    )
     changed.add_argument("--name")
     changed.add_argument("--category")
+    changed.add_argument("--description")
+    changed.add_argument("--position", type=int, help="the lowest is listed first")
+    changed.add_argument("--step", type=number, help="quantities are a multiple of it")
     changed.add_argument("--min", type=int, dest="minimum")
     changed.add_argument("--max", type=int, dest="maximum")
     changed.add_argument("--refill", choices=["on", "off"], help="whether refills are offered")
     changed.add_argument("--refill-days", help="for so long after an order's end, or none")
     changed.add_argument("--cancel", choices=["on", "off"], help="whether cancelling is offered")
     changed.add_argument("--dripfeed", choices=["on", "off"], help="whether drip-feed is offered")
+    changed.add_argument("--visible-to", metavar="all|NAME,NAME", help="the resellers it is for")
+    changed.add_argument("--keep-links", choices=["on", "off"], help="send links as given")
+    below = changed.add_mutually_exclusive_group()
+    below.add_argument(
+        "--below-cost", action="store_const", const=True, help="sell it even below its cost"
+    )
+    below.add_argument("--not-below-cost", action="store_const", const=False, dest="below_cost")
     switch = changed.add_mutually_exclusive_group()
     switch.add_argument("--enable", action="store_const", const=True, dest="enabled")
     switch.add_argument("--disable", action="store_const", const=False, dest="enabled")
     changed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _set(a, p)))
-
-
-def _service(service: Service) -> dict[str, object]:
-    return {
-        "service": service.id,
-        "name": service.name,
-        "type": service.type,
-        "category": service.category,
-        "rate": format_amount(service.rate),
-        "min": str(service.minimum),
-        "max": str(service.maximum),
-        "dripfeed": service.dripfeed,
-        "enabled": service.enabled,
-        "refill": service.refill,
-        "refill_days": service.refill_days,
-        "cancel": service.cancel,
-        "disabled_reason": service.disabled_reason,
-        "routes": [
-            {
-                "provider": route.provider,
-                "upstream_service": route.upstream_service,
-                "cost": format_amount(route.cost),
-            }
-            for route in service.routes
-        ],
-    }
-
-
-def _percent(text: str) -> Decimal:
-    match = _PERCENT.fullmatch(text)
-    if match is None:
-        raise UserError(f"--markup {text}: write a percentage like 25%")
-    return Decimal(match[1])
 
 
 def _days(text: str | None) -> int | None:
@@ -103,51 +84,36 @@ def _days(text: str | None) -> int | None:
     return int(match[0])
 
 
-async def _import(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
-    markup = _percent(arguments.markup)
-    only = set(re.split(r"[,\s]+", arguments.ids.strip())) if arguments.ids else None
-    async with pool.acquire() as conn:
-        record = await upstreams.find_provider(conn, arguments.provider)
-    async with speaking_to(settings, record) as provider:
-        catalogue = await provider.services()
-    done = await importing.import_services(
-        pool, record, catalogue, markup_percent=markup, only=only
-    )
-    concerned = {*done.added, *done.known}
-    async with pool.acquire() as conn:
-        rows = [s for s in await store.list_services(conn) if s.id in concerned]
-    show(
-        arguments,
-        [_service(row) for row in rows],
-        text=lambda: "\n".join(
-            [
-                f"imported {len(done.added)}, there {len(done.known)}, refused {len(done.refused)}",
-                *(f"  {row.service}: {row.reason}" for row in done.refused),
-            ]
-        ),
-    )
-    return 0
-
-
 async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
-        rows = [_service(s) for s in await store.list_services(conn)]
+        found = await store.list_services(conn)
+        terms = await read_terms(conn)
+    rows = [brief(service, terms) for service in found if _is_wanted(service, arguments)]
     if not arguments.json:
         rows = [{k: v for k, v in row.items() if k not in _ONLY_IN_SHOW} for row in rows]
     show(arguments, rows)
     return 0
 
 
-async def _find(pool: Pool, service_id: int) -> Service:
-    async with pool.acquire() as conn:
-        service = await store.get_service(conn, service_id)
+def _is_wanted(service: Service, arguments: argparse.Namespace) -> bool:
+    search, category, provider = arguments.search, arguments.category, arguments.provider
+    return (
+        (search is None or search.casefold() in service.name.casefold())
+        and (category is None or category.casefold() == service.category.casefold())
+        and (provider is None or any(route.provider == provider for route in service.routes))
+    )
+
+
+async def _find(conn: Connection, service_id: int) -> Service:
+    service = await store.get_service(conn, service_id)
     if service is None:
         raise UserError(f"there is no service {service_id}: see `smm-gateway service list`")
     return service
 
 
 async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
-    show(arguments, _service(await _find(pool, arguments.id)))
+    async with pool.acquire() as conn:
+        show(arguments, full(await _find(conn, arguments.id), await read_terms(conn)))
     return 0
 
 
@@ -156,11 +122,20 @@ def _can_drip(service: Service) -> bool:
 
 
 async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
-    service = await _find(pool, arguments.id)
-    try:
-        rate = parse_rate(arguments.rate) if arguments.rate else None
-    except BadAmount as error:
-        raise UserError(str(error)) from None
+    async with pool.acquire() as conn:
+        async with transaction(conn):
+            service = await _find(conn, arguments.id)
+            change = _change(service, arguments)
+            if any(getattr(change, f.name) is not f.default for f in fields(change)):
+                await store.set_service(conn, service.id, change)
+            if arguments.visible_to is not None:
+                audience = await _audience(conn, arguments.visible_to)
+                await prices.set_audience(conn, service.id, audience)
+        show(arguments, full(await _find(conn, service.id), await read_terms(conn)))
+    return 0
+
+
+def _change(service: Service, arguments: argparse.Namespace) -> ServiceChange:
     low = service.minimum if arguments.minimum is None else arguments.minimum
     high = service.maximum if arguments.maximum is None else arguments.maximum
     if not 0 < low <= high < 2**31:
@@ -169,9 +144,16 @@ async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
         raise UserError(f"service {service.id} has the type {service.type!r}, which is not known")
     if arguments.dripfeed == "on" and not _can_drip(service):
         raise UserError(f"orders of the type {service.type!r} cannot be delivered in runs")
-    change = ServiceChange(
-        name=arguments.name or None,
-        category=arguments.category or None,
+    if not -(2**31) <= (arguments.position or 0) < 2**31:
+        raise UserError("a position is a whole number of at most ten digits")
+    follow = arguments.rate == "rule"
+    try:
+        rate = parse_rate(arguments.rate) if arguments.rate and not follow else None
+    except BadAmount as error:
+        raise UserError(str(error)) from None
+    return ServiceChange(
+        name=_text(arguments.name, _LONGEST_NAME) or None,
+        category=_text(arguments.category, _LONGEST_NAME) or None,
         rate=rate,
         minimum=arguments.minimum,
         maximum=arguments.maximum,
@@ -181,8 +163,23 @@ async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
         refill=_SWITCH[arguments.refill],
         cancel=_SWITCH[arguments.cancel],
         refill_days=_days(arguments.refill_days),
+        description=_text(arguments.description, _LONGEST_DESCRIPTION),
+        position=arguments.position,
+        step=arguments.step,
+        keep_links=_SWITCH[arguments.keep_links],
+        below_cost=arguments.below_cost,
+        follow=follow,
     )
-    async with pool.acquire() as conn:
-        await store.set_service(conn, service.id, change)
-    show(arguments, _service(await _find(pool, service.id)))
-    return 0
+
+
+def _text(given: str | None, longest: int) -> str | None:
+    return None if given is None else clean(given, longest)
+
+
+async def _audience(conn: Connection, text: str) -> list[int]:
+    if text.strip().casefold() == EVERYBODY:
+        return []
+    names = [name for part in text.split(",") if (name := part.strip())]
+    if not names:
+        raise UserError("--visible-to: write all, or the names of resellers parted by commas")
+    return [(await accounts.find_reseller(conn, name)).id for name in names]

@@ -208,3 +208,5 @@ def _check_range(quantity: int, service: Service) -> None:
         raise PanelError(wire.below_minimum(service.minimum))
     if quantity > service.maximum:
         raise PanelError(wire.above_maximum(service.maximum))
+    if quantity % service.step:
+        raise PanelError(wire.not_a_multiple(service.step))

@@ -190,7 +190,7 @@ def _earlier(
 
 
 def _repriced(draft: Draft, snapshot: Snapshot) -> Draft | Exception:
-    service = snapshot.services.get(draft.service.id)
+    service = snapshot.service(draft.service.id, draft.reseller_id)
     if service is None:
         return PanelError(INCORRECT_SERVICE)
     try:
@@ -219,4 +219,5 @@ def _new_order(order_id: int, draft: Draft) -> NewOrder:
         cost=cost_of(service, route, draft.quantity),
         runs=draft.runs or posts_paid(draft),
         interval_minutes=draft.interval,
+        below_cost=service.below_cost,
     )

@@ -279,6 +279,11 @@ INVARIANTS: tuple[Check, ...] = (
                or (c.state = 'taken' and c.tries = 0 and o.state <> 'canceled')""",
     ),
     Check(
+        "not_below_cost",
+        "no order was sold below what it was to cost, but for services marked for that",
+        """select 'order ' || id from orders where cost > charge and not below_cost""",
+    ),
+    Check(
         "no_floats",
         "no column anywhere holds floating point numbers",
         """select table_name || '.' || column_name from information_schema.columns

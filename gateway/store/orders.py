@@ -28,10 +28,11 @@ async def insert_orders(conn: Connection, orders: Sequence[NewOrder], catalogue:
                written as (
                    insert into orders (id, reseller_id, service_id, service_type, provider_id,
                                        upstream_service, link, quantity, parameters, rate, charge,
-                                       currency, request_id, cost, wire_charge, wire_remains, state)
+                                       currency, request_id, cost, below_cost, wire_charge,
+                                       wire_remains, state)
                    select id, reseller_id, service_id, service_type, provider_id, upstream_service,
                           link, quantity, parameters, rate, charge, currency, request_id, cost,
-                          charge, quantity,
+                          below_cost, charge, quantity,
                           case when interval_minutes is null then 'queued' else 'scheduled' end
                      from given),
                planned as (

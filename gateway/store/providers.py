@@ -62,6 +62,12 @@ async def get_provider(conn: Connection, name: str) -> ProviderRecord | None:
     return _read(row) if row else None
 
 
+async def get_provider_by_id(conn: Connection, provider_id: int) -> ProviderRecord | None:
+    """The account with that id."""
+    row = await conn.fetchrow(f"{_SELECT} where id = $1", provider_id)
+    return _read(row) if row else None
+
+
 async def set_provider_held(
     conn: Connection, provider_id: int, reason: str, pause: timedelta
 ) -> bool:

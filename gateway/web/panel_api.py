@@ -152,7 +152,7 @@ class PanelApi:
         return await action.answer(Call(access, fields, seen.request_id, name))
 
     async def _services(self, call: Call) -> bytes:
-        return self._catalogue.current.answer
+        return await self._catalogue.answer(call.access.reseller_id)
 
     async def _balance(self, call: Call) -> bytes:
         amount = await self._teller.balance(call.access.reseller_id)
@@ -163,7 +163,8 @@ class PanelApi:
         if text is None:
             raise PanelError(wire.INCORRECT_REQUEST)
         number = wire.read_id(text)
-        service = self._catalogue.current.services.get(number) if number else None
+        sold = self._catalogue.current
+        service = sold.service(number, call.access.reseller_id) if number else None
         if service is None:
             raise PanelError(wire.INCORRECT_SERVICE)
         draft = draft_order(

@@ -6,17 +6,13 @@ from typing import Any
 
 import pytest
 
-from gateway.catalogue.importing import (
-    Imported,
-    Synced,
-    followed,
-    import_services,
-    sync_services,
-)
+from gateway.catalogue.importing import Choice, Imported, import_services
+from gateway.catalogue.pricing import PriceRules, price_of
 from gateway.errors import UserError
-from gateway.store import services, versions
+from gateway.store import prices, services, versions
 from gateway.store.connection import Pool
-from schemas.catalogue import Service, ServiceChange
+from schemas.catalogue import Service
+from schemas.config import SettingsModel
 from schemas.providers import ProviderRecord
 from schemas.upstream import RefusedRow, UpstreamCatalogue, UpstreamService
 from tests.world import World
@@ -47,11 +43,19 @@ async def provider(world: World) -> ProviderRecord:
 
 
 async def _import(
-    pool: Pool, provider: ProviderRecord, *rows: UpstreamService, only: set[str] | None = None
+    pool: Pool, provider: ProviderRecord, *rows: UpstreamService, **terms: Any
 ) -> Imported:
-    return await import_services(
-        pool, provider, _rows(*rows), markup_percent=Decimal(25), only=only
-    )
+    settings = terms.pop("settings", SettingsModel())
+    return await import_services(pool, provider, _rows(*rows), settings, **terms)
+
+
+async def _rates(pool: Pool) -> dict[str, int]:
+    """The general rate of each service, by the upstream's id."""
+    async with pool.acquire() as conn:
+        rules = PriceRules(await prices.list_price_rules(conn))
+        rows = await services.list_services(conn)
+    priced = {row.routes[0].upstream_service: price_of(row, rules) for row in rows}
+    return {name: price.rate for name, price in priced.items() if price}
 
 
 async def _all(pool: Pool) -> dict[str, Service]:
@@ -68,8 +72,9 @@ async def test_an_import_sells_at_cost_and_markup(pool: Pool, provider: Provider
     before = await _version(pool)
     done = await _import(pool, provider, _ROW)
     service = (await _all(pool))["1"]
-    assert done == Imported((service.id,), (), ())
-    assert (service.rate, service.routes[0].cost) == (1_050_000, 840_000)
+    assert (done.added, done.known, done.refused) == ((service.id,), (), ())
+    assert (service.follows, service.routes[0].cost) == (True, 840_000)
+    assert await _rates(pool) == {"1": 1_050_000}
     assert (service.minimum, service.maximum, service.name) == (10, 1000, "Followers")
     assert (service.enabled, service.disabled_reason) == (True, None)
     assert (service.dripfeed, service.refill, service.cancel) == (True, True, True)
@@ -102,7 +107,7 @@ async def test_ids_follow_the_upstream_s_order(pool: Pool, provider: ProviderRec
 
 async def test_only_the_named_services_are_imported(pool: Pool, provider: ProviderRecord) -> None:
     rows = [replace(_ROW, service=name) for name in ("1", "2", "3")]
-    await _import(pool, provider, *rows, only={"1", "3", "99"})
+    await _import(pool, provider, *rows, choice=Choice(ids={"1", "3", "99"}))
     assert set(await _all(pool)) == {"1", "3"}
 
 
@@ -128,15 +133,10 @@ async def test_rows_that_could_not_be_read_are_reported(
     pool: Pool, provider: ProviderRecord
 ) -> None:
     unsound = RefusedRow("5", "no rate")
-    done = await import_services(
-        pool,
-        provider,
-        UpstreamCatalogue((_ROW,), (unsound,)),
-        markup_percent=Decimal(0),
-        only=None,
-    )
+    catalogue = UpstreamCatalogue((_ROW,), (unsound,))
+    done = await import_services(pool, provider, catalogue, SettingsModel())
     assert done.refused == (unsound,)
-    assert (await _all(pool))["1"].rate == 840_000
+    assert set(await _all(pool)) == {"1"}
 
 
 async def test_two_providers_may_offer_the_same_id(
@@ -149,132 +149,76 @@ async def test_two_providers_may_offer_the_same_id(
         assert len(await services.list_services(conn)) == 2
 
 
-async def _sync(pool: Pool, provider: ProviderRecord, *rows: UpstreamService) -> Synced:
-    return await sync_services(pool, provider, _rows(*rows))
-
-
-async def test_a_sync_follows_cost_and_limits_and_leaves_prices(
-    pool: Pool, provider: ProviderRecord
-) -> None:
-    [number] = (await _import(pool, provider, _ROW)).added
-    done = await _sync(pool, provider, replace(_ROW, rate=Decimal("0.9"), minimum=20, maximum=500))
-    assert done == Synced((number,), {})
-    service = (await _all(pool))["1"]
-    assert (service.routes[0].cost, service.minimum, service.maximum) == (900_000, 20, 500)
-    assert (service.rate, service.enabled) == (1_050_000, True)
-
-
-async def test_the_upstream_s_flags_are_taken_over_once_and_are_ours_afterwards(
-    pool: Pool, provider: ProviderRecord
-) -> None:
-    plain = replace(_ROW, service="2", refill=False, cancel=False)
-    await _import(pool, provider, _ROW, plain)
-    await _sync(
-        pool, provider, replace(_ROW, refill=False, cancel=False), replace(plain, cancel=True)
-    )
-    flags = {name: (s.refill, s.cancel) for name, s in (await _all(pool)).items()}
-    assert flags == {"1": (True, True), "2": (False, False)}
-
-
-async def test_a_sync_without_news_changes_nothing_and_wakes_nobody(
-    pool: Pool, provider: ProviderRecord
-) -> None:
-    await _import(pool, provider, _ROW)
-    before = await _version(pool)
-    assert await _sync(pool, provider, _ROW) == Synced((), {})
-    assert await _version(pool) == before
-
-
-async def test_what_vanished_or_costs_more_than_our_price_is_switched_off(
-    pool: Pool, provider: ProviderRecord
-) -> None:
-    rows = [replace(_ROW, service=name) for name in ("1", "2", "3")]
-    gone, dear, fine = (await _import(pool, provider, *rows)).added
-    done = await _sync(pool, provider, replace(rows[1], rate=Decimal("1.06")), rows[2])
-    assert set(done.off) == {gone, dear}
-    found = {s.id: s for s in (await _all(pool)).values()}
-    assert [found[n].enabled for n in (gone, dear, fine)] == [False, False, True]
-    assert "no longer" in (found[gone].disabled_reason or "")
-    assert "above ours" in (found[dear].disabled_reason or "")
-
-
-async def test_a_price_equal_to_ours_is_still_sold(pool: Pool, provider: ProviderRecord) -> None:
-    await _import(pool, provider, _ROW)
-    assert (await _sync(pool, provider, replace(_ROW, rate=Decimal("1.05")))).off == {}
-
-
-async def test_a_sync_switches_nothing_on(pool: Pool, provider: ProviderRecord) -> None:
-    [number] = (await _import(pool, provider, _ROW)).added
-    async with pool.acquire() as conn:
-        off = ServiceChange(enabled=False, disabled_reason="switched off by an operator")
-        await services.set_service(conn, number, off)
-    assert (await _sync(pool, provider, _ROW)).off == {}
-    service = (await _all(pool))["1"]
-    assert (service.enabled, service.disabled_reason) == (False, "switched off by an operator")
-
-
-async def test_a_service_whose_type_changed_is_switched_off_and_keeps_its_cost(
-    pool: Pool, provider: ProviderRecord
-) -> None:
-    rows = [_ROW, replace(_ROW, service="2")]
-    changed, same = (await _import(pool, provider, *rows)).added
-    package = replace(_ROW, type="Package", rate=Decimal("0.5"))
-    done = await _sync(pool, provider, package, rows[1])
-    assert done == Synced((), {changed: "the upstream changed its type from Default to Package"})
-    found = {s.id: s for s in (await _all(pool)).values()}
-    assert (found[changed].enabled, found[changed].disabled_reason) == (False, done.off[changed])
-    assert (found[changed].routes[0].cost, found[changed].type) == (840_000, "Default")
-    assert found[same].enabled
-
-
 @pytest.mark.parametrize(
-    ("changes", "cost", "reason"),
+    ("choice", "taken"),
     [
-        ({}, 840_000, None),
-        ({"rate": Decimal("0.9")}, 900_000, None),
-        ({"rate": Decimal(2)}, 2_000_000, "above ours"),
-        ({"type": "Package"}, 840_000, "from Default to Package"),
-        ({"type": "Package", "rate": Decimal(2)}, 840_000, "from Default to Package"),
-        ({"type": "Poll", "type_known": False}, 840_000, "from Default to Poll"),
-        ({"rate": Decimal("1e400")}, 840_000, "absurd"),
+        (Choice(category="instagram"), {"1", "2"}),
+        (Choice(type="package"), {"2", "3"}),
+        (Choice(search="FOLLOW"), {"1"}),
+        (Choice(category="instagram", type="package"), {"2"}),
+        (Choice(search="nothing"), set()),
     ],
 )
-async def test_what_an_upstream_changed_says_whether_its_service_can_stay(
-    pool: Pool, provider: ProviderRecord, changes: dict[str, Any], cost: int, reason: str | None
+async def test_an_import_can_be_narrowed(
+    pool: Pool, provider: ProviderRecord, choice: Choice, taken: set[str]
 ) -> None:
-    await _import(pool, provider, _ROW)
-    service = (await _all(pool))["1"]
-    found, why = followed(service, service.routes[0], replace(_ROW, **changes))
-    assert found == cost
-    assert why is None if reason is None else reason in (why or "")
+    rows = [
+        _ROW,
+        replace(_ROW, service="2", name="Likes", type="Package"),
+        replace(_ROW, service="3", name="Views", type="Package", category="Other"),
+    ]
+    await _import(pool, provider, *rows, choice=choice)
+    assert set(await _all(pool)) == taken
 
 
-async def test_an_empty_catalogue_switches_nothing_off(
+async def test_a_dry_run_says_what_would_be_added_and_adds_nothing(
     pool: Pool, provider: ProviderRecord
 ) -> None:
-    await _import(pool, provider, _ROW)
-    with pytest.raises(UserError, match="nothing was changed"):
-        await _sync(pool, provider)
-    assert (await _all(pool))["1"].enabled
+    before = await _version(pool)
+    done = await _import(pool, provider, _ROW, markup_percent=Decimal(50), dry_run=True)
+    assert [new.upstream_service for new in done.fresh] == ["1"]
+    assert (done.added, await _all(pool), await _version(pool)) == ((), {}, before)
 
 
-@pytest.mark.parametrize("rate", ["1e30", "1e400", "99999999"])
-async def test_an_absurd_price_in_a_sync_concerns_its_own_service_alone(
-    pool: Pool, provider: ProviderRecord, rate: str
+async def test_a_markup_given_with_an_import_becomes_the_rule_of_its_provider(
+    pool: Pool, provider: ProviderRecord
+) -> None:
+    await _import(pool, provider, _ROW, markup_percent=Decimal(50))
+    assert await _rates(pool) == {"1": 1_260_000}
+    await _import(pool, provider, replace(_ROW, service="2"))
+    assert await _rates(pool) == {"1": 1_260_000, "2": 1_260_000}
+    with pytest.raises(UserError, match="has a price rule of 50 % already"):
+        await _import(pool, provider, _ROW, markup_percent=Decimal(60))
+
+
+async def test_a_markup_for_single_rows_concerns_these_alone(
+    pool: Pool, provider: ProviderRecord
 ) -> None:
     rows = [_ROW, replace(_ROW, service="2")]
-    absurd, fine = (await _import(pool, provider, *rows)).added
-    sound = replace(rows[1], minimum=11)
-    done = await _sync(pool, provider, replace(_ROW, rate=Decimal(rate)), sound)
-    assert set(done.off) == {absurd}
-    assert fine in done.changed
+    few = Choice(ids={"2"})
+    await _import(pool, provider, *rows, choice=few, markup_percent=Decimal(100))
+    await _import(pool, provider, *rows)
+    assert await _rates(pool) == {"1": 1_050_000, "2": 1_680_000}
 
 
-async def test_a_sync_leaves_other_providers_alone(
-    world: World, pool: Pool, provider: ProviderRecord
+async def test_costs_of_another_currency_are_converted_before_they_are_judged(
+    world: World, pool: Pool
 ) -> None:
-    other = await world.provider("http://127.0.0.1:9/other", name="other")
-    await _import(pool, provider, _ROW)
-    await _import(pool, other, replace(_ROW, service="7"))
-    await _sync(pool, provider, _ROW)
-    assert (await _all(pool))["7"].enabled
+    abroad = await world.provider("http://127.0.0.1:9/abroad", name="abroad", currency="VND")
+    settings = SettingsModel(exchange_rates={"VND": "0.00004"})
+    dear = replace(_ROW, rate=Decimal(1_300_000))
+    absurd = replace(_ROW, service="2", rate=Decimal("1e10"))
+    odd = replace(_ROW, service="3", rate=Decimal("9.299999999999999"))
+    done = await _import(pool, abroad, dear, absurd, odd, settings=settings)
+    found = await _all(pool)
+    assert {name: s.routes[0].cost for name, s in found.items()} == {"1": 52_000_000, "3": 372}
+    assert [row.service for row in done.refused] == ["2"]
+    rates = await pool.fetch("select rate from route_seen order by rate")
+    assert [row["rate"] for row in rates] == [odd.rate, dear.rate]
+
+
+async def test_a_currency_without_an_exchange_rate_is_refused(world: World, pool: Pool) -> None:
+    abroad = await world.provider("http://127.0.0.1:9/abroad", name="abroad", currency="VND")
+    with pytest.raises(UserError, match=r"set exchange_rates\.VND"):
+        await _import(pool, abroad, _ROW)
+    assert await _all(pool) == {}

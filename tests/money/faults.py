@@ -280,6 +280,7 @@ FAULTS: tuple[PlantedFault, ...] = (
     _fault("cancellations_fit", f"update cancellation set order_id = 999 where order_id = {_U}"),
     _fault("cancellations_fit", f"update cancellation set state = 'over' where order_id = {_U}"),
     _fault("cancellations_fit", f"update cancellation set state = 'taken' where order_id = {_U}"),
+    _fault("not_below_cost", f"update orders set cost = charge + 1 where id = {_C}"),
     _fault("no_floats", "alter table service add column discount double precision"),
     _fault("no_floats", "alter table orders add column fee money"),
     _fault("append_only_guards", "alter table entry disable trigger append_only"),

@@ -13,6 +13,7 @@ from schemas.money import (
     UNIT,
     BadAmount,
     charge_of,
+    cost_from,
     format_amount,
     micros_from,
     parse_amount,
@@ -158,20 +159,37 @@ def test_any_sequence_of_refund_targets_pays_up_to_the_highest_and_never_above_t
 
 
 @given(
-    st.decimals("0.000001", "99999", places=6),
-    st.decimals("0", "1000", places=2),
+    st.integers(1, 99_999 * UNIT),
+    st.decimals("0", "1000", places=4),
+    st.integers(1, 10**7),
 )
-def test_a_sale_rate_covers_cost_and_markup_within_one_step(cost: Decimal, markup: Decimal) -> None:
-    exact = Fraction(cost) * (100 + Fraction(markup)) / 100 * UNIT
-    rate = rate_above(cost, markup)
-    assert exact <= rate < exact + RATE_STEP
+def test_a_sale_rate_covers_cost_and_markup_within_one_step(
+    cost: int, markup: Decimal, steps: int
+) -> None:
+    exact = Fraction(cost) * (100 + Fraction(markup)) / 100
+    step = steps * RATE_STEP
+    rate = rate_above(cost, markup, step)
+    assert exact <= rate < exact + step
+    assert rate % step == 0
     assert parse_rate(format_amount(rate)) == rate
 
 
-@pytest.mark.parametrize("cost", ["0", "-1", "NaN", "Infinity", "1e30"])
-def test_a_cost_that_gives_no_sellable_rate_is_refused(cost: str) -> None:
+@pytest.mark.parametrize("cost", [0, -1, 10**18 + 1])
+def test_a_cost_that_gives_no_sellable_rate_is_refused(cost: int) -> None:
     with pytest.raises(BadAmount):
-        rate_above(Decimal(cost), Decimal(25))
+        rate_above(cost, Decimal(25))
+
+
+@given(st.decimals("0", 10**6, places=15), st.decimals("0.000001", 10**4, places=18))
+def test_a_cost_in_another_currency_is_rounded_up_once(rate: Decimal, exchange: Decimal) -> None:
+    exact = Fraction(rate) * Fraction(exchange) * UNIT
+    assert exact <= cost_from(rate, exchange) < exact + 1
+
+
+@pytest.mark.parametrize("rate", ["NaN", "sNaN", "Infinity", "1e400", "1e12"])
+def test_a_rate_beyond_all_measure_has_no_cost(rate: str) -> None:
+    with pytest.raises(BadAmount):
+        cost_from(Decimal(rate), Decimal("1.5"))
 
 
 @given(st.decimals(-(10**11), 10**11, places=9))

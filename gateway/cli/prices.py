@@ -1,0 +1,176 @@
+"""``smm-gateway price``."""
+
+import argparse
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from gateway.catalogue import upstreams
+from gateway.catalogue.pricing import PriceRules, offered
+from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.errors import UserError
+from gateway.resellers import accounts
+from gateway.store import prices as store
+from gateway.store import providers, resellers, services
+from gateway.store.connection import Connection, Pool, transaction
+from schemas.catalogue import PriceRule, Service
+from schemas.money import RATE_STEP, BadAmount, Micros, format_amount, parse_rate
+
+_PERCENT = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)%?", re.ASCII)
+
+
+def add_commands(commands: Any) -> None:
+    """Add the group to the command line."""
+    flags = printing_flags()
+    group = commands.add_parser("price", help="the rules that make prices from costs")
+    verbs = group.add_subparsers(metavar="VERB", required=True)
+    listed = verbs.add_parser("list", parents=[flags], help="all rules, the most specific first")
+    listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
+    for verb, words, work in (
+        ("set", "make or change the rule for exactly this scope", _set),
+        ("preview", "what `price set` would change", _preview),
+    ):
+        rule = verbs.add_parser(verb, parents=[flags], help=words)
+        rule.add_argument("--markup", required=True, help="percent on the cost, like 30%%")
+        rule.add_argument("--provider")
+        rule.add_argument("--category")
+        rule.add_argument("--service", type=number)
+        rule.add_argument("--reseller")
+        rule.add_argument("--round", help="rates are rounded up to a multiple of it, like 0.01")
+        rule.set_defaults(run=lambda a, work=work: run_with_database(a, lambda s, p: work(a, p)))
+    removed = verbs.add_parser("remove", parents=[flags], help="give up a rule")
+    removed.add_argument("id", type=number)
+    removed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _remove(a, p)))
+
+
+def percent(text: str) -> Decimal:
+    """A markup as it is written on the command line.
+
+    Raises:
+        UserError: when it is no percentage.
+    """
+    match = _PERCENT.fullmatch(text)
+    if match is None:
+        raise UserError(f"--markup {text}: write a percentage like 25%")
+    return Decimal(match[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the numbers in rules stand for."""
+
+    providers: Mapping[int, str]
+    resellers: Mapping[int, str]
+
+
+async def _names(conn: Connection) -> _Names:
+    return _Names(
+        {p.id: p.name for p in await providers.list_providers(conn)},
+        {r.id: r.name for r in await resellers.list_resellers(conn)},
+    )
+
+
+def _rule(rule: PriceRule, names: _Names) -> dict[str, object]:
+    return {
+        "id": rule.id,
+        "markup": f"{rule.markup.normalize():f}%",
+        "reseller": names.resellers.get(rule.reseller_id) if rule.reseller_id else None,
+        "service": rule.service_id,
+        "category": rule.category,
+        "provider": names.providers.get(rule.provider_id) if rule.provider_id else None,
+        "round": format_amount(rule.step or RATE_STEP),
+    }
+
+
+def _weight(rule: PriceRule) -> tuple[bool, ...]:
+    return tuple(part is None for part in rule.scope)
+
+
+async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
+    async with pool.acquire() as conn:
+        names = await _names(conn)
+        rules = sorted(await store.list_price_rules(conn), key=_weight)
+    show(arguments, [_rule(rule, names) for rule in rules])
+    return 0
+
+
+def _step(text: str | None) -> Micros | None:
+    if text is None:
+        return None
+    try:
+        return parse_rate(text)
+    except BadAmount as error:
+        raise UserError(f"--round: {error}") from None
+
+
+async def _wanted(conn: Connection, arguments: argparse.Namespace) -> PriceRule:
+    provider = reseller = None
+    if arguments.provider is not None:
+        provider = (await upstreams.find_provider(conn, arguments.provider)).id
+    if arguments.reseller is not None:
+        reseller = (await accounts.find_reseller(conn, arguments.reseller)).id
+    if arguments.service and await services.get_service(conn, arguments.service) is None:
+        raise UserError(f"there is no service {arguments.service}: see `smm-gateway service list`")
+    return PriceRule(
+        id=0,
+        markup=percent(arguments.markup),
+        step=_step(arguments.round),
+        provider_id=provider,
+        category=arguments.category or None,
+        service_id=arguments.service,
+        reseller_id=reseller,
+    )
+
+
+async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
+    async with pool.acquire() as conn, transaction(conn):
+        rule = await _wanted(conn, arguments)
+        rule_id = await store.set_price_rule(conn, rule)
+        [made] = [r for r in await store.list_price_rules(conn) if r.id == rule_id]
+        show(arguments, _rule(made, await _names(conn)))
+    return 0
+
+
+async def _remove(arguments: argparse.Namespace, pool: Pool) -> int:
+    async with pool.acquire() as conn, transaction(conn):
+        names = await _names(conn)
+        rules = await store.list_price_rules(conn)
+        gone = next((rule for rule in rules if rule.id == arguments.id), None)
+        if gone is None:
+            raise UserError(f"there is no rule {arguments.id}: see `smm-gateway price list`")
+        if not any(part is not None for part in gone.scope):
+            raise UserError(
+                "the rule for everything stays, because all prices rest on it: "
+                "change it with `smm-gateway price set --markup ...`"
+            )
+        await store.set_price_rule_removed(conn, gone.id)
+    show(arguments, _rule(gone, names))
+    return 0
+
+
+async def _preview(arguments: argparse.Namespace, pool: Pool) -> int:
+    async with pool.acquire() as conn:
+        rule = await _wanted(conn, arguments)
+        rules = await store.list_price_rules(conn)
+        rows = await services.list_services(conn)
+    now = PriceRules(rules)
+    then = PriceRules([*(r for r in rules if r.scope != rule.scope), rule])
+    named = rule.reseller_id
+    compared = ((s, offered(s, now, named), offered(s, then, named)) for s in rows)
+    show(arguments, [_difference(*row) for row in compared if _rate(row[1]) != _rate(row[2])])
+    return 0
+
+
+def _rate(sold: Service | None) -> str | None:
+    return format_amount(sold.rate) if sold is not None else None
+
+
+def _difference(service: Service, now: Service | None, then: Service | None) -> dict[str, object]:
+    return {
+        "service": service.id,
+        "name": service.name,
+        "now": _rate(now) or "not for sale",
+        "then": _rate(then) or "not for sale",
+    }
