@@ -98,20 +98,27 @@ def usable_routes(service: Service, price: Price) -> tuple[Route, ...]:
     )
 
 
-def offered(service: Service, rules: PriceRules, reseller_id: int | None = None) -> Service | None:
-    """The service as it is sold to a reseller, with its rate and usable routes; None if it is not.
+def sale_of(
+    service: Service, rules: PriceRules, reseller_id: int | None = None
+) -> tuple[Micros, tuple[Route, ...]] | None:
+    """The rate and usable routes of a service that is sold to a reseller; None if it is not.
 
     Who may see it is not looked at here.
     """
     price = price_of(service, rules, reseller_id) if service.enabled else None
-    if price is None:
+    routes = usable_routes(service, price) if price is not None else ()
+    return (price.rate, routes) if price is not None and routes else None
+
+
+def offered(service: Service, rules: PriceRules, reseller_id: int | None = None) -> Service | None:
+    """The service as it is sold to a reseller, with its rate and usable routes; None if not."""
+    sale = sale_of(service, rules, reseller_id)
+    if sale is None:
         return None
-    routes = usable_routes(service, price)
-    if not routes:
-        return None
-    if price.rate == service.rate and len(routes) == len(service.routes):
+    rate, routes = sale
+    if rate == service.rate and len(routes) == len(service.routes):
         return service
-    return replace(service, rate=price.rate, routes=routes)
+    return replace(service, rate=rate, routes=routes)
 
 
 def why_not_for_sale(service: Service, rules: PriceRules) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from gateway.catalogue.listing import Listing
-from gateway.catalogue.pricing import PriceRules, offered
+from gateway.catalogue.pricing import PriceRules, offered, sale_of
 from gateway.store import prices, services, versions
 from gateway.store.connection import Connection, transaction
 from schemas.catalogue import PriceRule, Service
@@ -63,9 +63,13 @@ class Snapshot:
         if reseller_id not in self._terms:
             return self.services.get(service_id)
         service = self._rows.get(service_id)
-        if service is None or reseller_id not in self._audiences.get(service_id, (reseller_id,)):
+        if service is None or not self._is_visible(service_id, reseller_id):
             return None
         return offered(service, self._rules, reseller_id)
+
+    def _is_visible(self, service_id: int, reseller_id: int) -> bool:
+        audience = self._audiences.get(service_id)
+        return audience is None or reseller_id in audience
 
     def answer(self, reseller_id: int | None, *, text_ids: bool) -> bytes:
         """What ``services`` returns to a reseller; None stands for those without own terms.
@@ -73,10 +77,15 @@ class Snapshot:
         It takes long, and belongs into a thread.
         """
         if reseller_id is None or reseller_id not in self._terms:
-            sold: Iterable[Service | None] = self.services.values()
+            rates = [(s.id, s.rate) for s in self.services.values()]
         else:
-            sold = (self.service(s.id, reseller_id) for s in self._listing.services)
-        return self._listing.answer(((s.id, s.rate) for s in sold if s), text_ids=text_ids)
+            rates = [
+                (s.id, sale[0])
+                for s in self._listing.services
+                if self._is_visible(s.id, reseller_id)
+                and (sale := sale_of(s, self._rules, reseller_id))
+            ]
+        return self._listing.answer(rates, text_ids=text_ids)
 
 
 def _terms_of(
