@@ -40,6 +40,7 @@ def adapt(record: ProviderRecord, transport: Transport) -> tuple[Provider, Budge
         budget = Budget.model_validate(mine)
     except ValidationError as error:
         raise _bad_option(record, error) from None
+    policy_of(record, SyncPolicy())
     return create_provider(record.kind, account_of(record), transport), budget
 
 
@@ -107,7 +108,6 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
     candidate = ProviderRecord(0, name, kind, url, key, house, options, None, None, 0)
     try:
         adapter, _ = adapt(candidate, transport)
-        policy_of(candidate, settings.catalogue)
         balance = await adapter.balance()
     except BadAccount as error:
         raise UserError(str(error)) from None

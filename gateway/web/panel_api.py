@@ -152,7 +152,8 @@ class PanelApi:
         return await action.answer(Call(access, fields, seen.request_id, name))
 
     async def _services(self, call: Call) -> bytes:
-        return await self._catalogue.answer(call.access.reseller_id)
+        access = call.access
+        return await self._catalogue.answer(access.reseller_id, text_ids=access.text_ids)
 
     async def _balance(self, call: Call) -> bytes:
         amount = await self._teller.balance(call.access.reseller_id)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from tests.bench.stage import OWN_PRICES
 from tests.world import Customer
 
 _VARIETY = 64
@@ -69,7 +70,14 @@ def all_cases(resellers: Sequence[Customer], service: int, orders: Sequence[int]
             '{"charge":"',
             '"currency":"USD"}',
         ),
-        Case("services, 5,000 rows", 0.80, [call(first, "services")], '[{"service":', "}]"),
+        Case("services, 10,000 rows", 0.80, [call(first, "services")], '[{"service":', "}]"),
+        Case(
+            "services, 10,000 rows, own prices",
+            0.80,
+            [call(reseller, "services") for reseller in resellers[-OWN_PRICES:]],
+            '[{"service":',
+            "}]",
+        ),
         Case(
             "status of 100",
             0.70,

@@ -7,14 +7,15 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from subprocess import PIPE
 
 from gateway.embedded import Addresses, EmbeddedEngines
-from gateway.store import services
+from gateway.store import prices, services
 from gateway.store.connection import Pool, open_pool, transaction
 from gateway.store.migrate import migrate
-from schemas.catalogue import NewService
+from schemas.catalogue import NewService, PriceRule
 from schemas.config import Budget, DatabaseSettings
 from schemas.providers import ProviderRecord
 from tests.bench.bare import Instructions
@@ -24,7 +25,9 @@ from tests.world import PEPPER, Customer, World
 
 ROOT = Path(__file__).resolve().parents[2]
 RESELLERS = 200
-SERVICES = 5_000
+SERVICES = 10_000
+#: So many of the resellers have prices of their own, half of them the same.
+OWN_PRICES = 10
 FUNDS = "100000000"
 
 
@@ -167,7 +170,12 @@ async def _fill(pool: Pool, sandbox: SandboxProcess) -> Filled:
         )
     service = next(s for s in offered if s.type == "Default" and s.enabled)
     names = [f"reseller-{n}" for n in range(RESELLERS)]
-    return Filled([await world.reseller(name, funds=FUNDS) for name in names], service.id)
+    made = [await world.reseller(name, funds=FUNDS) for name in names]
+    async with pool.acquire() as conn:
+        for nth, reseller in enumerate(made[-OWN_PRICES:]):
+            markup = Decimal(10 + nth // 2)
+            await prices.set_price_rule(conn, PriceRule(0, markup, reseller_id=reseller.id))
+    return Filled(made, service.id)
 
 
 def _service(provider: ProviderRecord, number: int) -> NewService:
@@ -176,7 +184,7 @@ def _service(provider: ProviderRecord, number: int) -> NewService:
         name=f"Instagram Followers [Real, 30 days refill] {number}",
         type="Default",
         category=f"Instagram, followers {number // 100}",
-        rate=900_000 + number * 10,
+        rate=None,
         minimum=50,
         maximum=10_000,
         dripfeed=False,
@@ -184,7 +192,7 @@ def _service(provider: ProviderRecord, number: int) -> NewService:
         cancel=False,
         enabled=True,
         disabled_reason=None,
-        cost=500_000,
+        cost=500_000 + number * 10,
     )
 
 
