@@ -281,7 +281,8 @@ INVARIANTS: tuple[Check, ...] = (
     Check(
         "not_below_cost",
         "no order was sold below what it was to cost, but for services marked for that",
-        """select 'order ' || id from orders where cost > charge and not below_cost""",
+        """select 'order ' || id from orders
+            where cost > charge and not below_cost and parent_id is null""",
     ),
     Check(
         "no_floats",

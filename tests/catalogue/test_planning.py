@@ -325,7 +325,7 @@ def test_what_an_operator_switched_off_does_not_come_back() -> None:
     assert not shop.route.enabled
 
 
-def test_what_an_operator_switched_off_after_the_sync_had_done_so_stays_off() -> None:
+def test_what_an_operator_switched_off_after_the_sync_did_stays_off() -> None:
     shop = _shop()
     other = replace(_ROW, service="2")
     shop.sync(_offers(other))

@@ -14,6 +14,8 @@ _LEDGER = "tests/money/test_ledger.py"
 _LIFECYCLE = "tests/orders/test_lifecycle.py"
 _LINKS = "tests/schemas/test_links.py"
 _NAMES = "tests/web/test_external_ids.py"
+_PLANNING = "tests/catalogue/test_planning.py"
+_PRICING = "tests/catalogue/test_pricing.py"
 _REPEATS = "tests/web/test_repeats.py"
 _REFILLS = "tests/orders/test_refills.py"
 _READING = "tests/providers/test_reading.py"
@@ -330,5 +332,26 @@ BUGS = (
         before="OrderState.PLACED: Step.STORED,",
         after="OrderState.PLACED: Step.AT_ONCE,",
         test=f"{_CANCELS}::test_money_moves_only_when_the_upstream_reports_the_end",
+    ),
+    Bug(
+        name="a route that costs more than the price is used",
+        file="gateway/catalogue/pricing.py",
+        before="        if route.enabled and (service.below_cost or route.cost <",
+        after="        if route.enabled and (not service.below_cost or route.cost <",
+        test=f"{_PRICING}::test_nothing_is_ever_offered_below_cost_unmarked",
+    ),
+    Bug(
+        name="our price follows a change that waits for an operator",
+        file="gateway/catalogue/planning.py",
+        before="            return replace(route, cost=cost, basis=basis)",
+        after="            return replace(route, cost=cost)",
+        test=f"{_PLANNING}::test_a_rise_above_the_threshold_stops_the_sale_until_it_is_approved",
+    ),
+    Bug(
+        name="a sync switches on what an operator switched off",
+        file="gateway/catalogue/planning.py",
+        before="        return not route.enabled and off is not None and route.disabled_reason == off",
+        after="        return not route.enabled and off is not None",
+        test=f"{_PLANNING}::test_what_an_operator_switched_off_after_the_sync_did_stays_off",
     ),
 )
