@@ -350,8 +350,8 @@ BUGS = (
     Bug(
         name="a sync switches on what an operator switched off",
         file="gateway/catalogue/planning.py",
-        before="        return not route.enabled and off is not None and route.disabled_reason == off",
-        after="        return not route.enabled and off is not None",
+        before=" and off is not None and route.disabled_reason == off",
+        after=" and off is not None",
         test=f"{_PLANNING}::test_what_an_operator_switched_off_after_the_sync_did_stays_off",
     ),
 )
