@@ -175,9 +175,9 @@ async def test_an_approved_name_and_type_are_taken_over(
 async def test_decisions_are_taken_together_or_not_at_all(
     pool: Pool, provider: ProviderRecord, sold: int
 ) -> None:
-    await _sync(pool, provider, replace(_ROW, name="Likes", type="Poll", type_known=False))
+    await _sync(pool, provider, replace(_ROW, name="Likes", type="fb_viplike", type_known=False))
     [waiting] = await _changes(pool, "held")
-    with pytest.raises(UserError, match="the type 'Poll' is not known"):
+    with pytest.raises(UserError, match="the type 'fb_viplike' is not known"):
         await decide(pool, [waiting.id], ChangeState.APPROVED)
     with pytest.raises(UserError, match="change 999"):
         await decide(pool, [waiting.id, 999], ChangeState.DISMISSED)
