@@ -14,7 +14,7 @@ from schemas.catalogue import PriceRule, Service
 #: Ready answers of all resellers together, per process.
 _MOST_BYTES = 64_000_000
 #: Services read at once, so that a large catalogue does not hold up everything else.
-_PAGE = 500
+_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
