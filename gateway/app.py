@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import REGISTRY
 
+from gateway.catalogue.routing import Standing
 from gateway.catalogue.snapshot import Catalogue
 from gateway.catalogue.upstreams import adapt, timeouts
 from gateway.config import Settings
@@ -19,6 +20,7 @@ from gateway.errors import UserError
 from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, RequestCounts
 from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.intake import Intake
+from gateway.orders.rerouting import reroute_stuck
 from gateway.orders.telling import Teller
 from gateway.resellers.keys import KeyRing
 from gateway.store import orders, versions
@@ -39,6 +41,7 @@ log = structlog.get_logger()
 
 _CATALOGUE_SECONDS = 1.0
 _SWEEP_SECONDS = 1.0
+_REROUTE_SECONDS = 2.0
 _GAUGE_SECONDS = 10.0
 _RANGES_SECONDS = 60.0
 _KEEP_ALIVE_SECONDS = 75.0
@@ -111,11 +114,13 @@ class Gateway:
         self._redis_url = redis_url
         self._pepper = require_pepper(settings)
         self._catalogue = Catalogue()
+        self._standings: dict[int, Standing] = {}
         self._loops = (
             Loop("catalogue", self._refresh_catalogue),
             Loop("sweep", self._sweep),
             Loop("gauges", self._measure),
             Loop("ranges", self._make_ranges),
+            Loop("reroute", self._reroute),
         )
         self._counts = RequestCounts()
         self._ready = False
@@ -155,6 +160,7 @@ class Gateway:
             self._settings.dispatch,
             self._settings.tracking,
             time.monotonic,
+            self._standings,
         )
         self._wakeups = self._open_wakeups()
         self._wakeups.start()
@@ -169,6 +175,7 @@ class Gateway:
             self._catalogue,
             self._orders_waiting,
             largest=self._settings.intake.group_size,
+            standings=self._standings,
         )
         stack.push_async_callback(self._intake.finish)
         await self._listen(stack)
@@ -240,6 +247,11 @@ class Gateway:
 
     async def _sweep(self) -> float:
         return 0 if await freeze_forgotten(self._pool) else _SWEEP_SECONDS
+
+    async def _reroute(self) -> float:
+        if reached := await reroute_stuck(self._pool, self._standings):
+            self._orders_waiting(reached)
+        return _REROUTE_SECONDS
 
     async def _measure(self) -> float:
         async with self._pool.acquire() as conn:

@@ -31,6 +31,20 @@ REFUNDS = Counter("smm_refunds_micros_total", "Refunded, in micro-units", ["curr
 OPEN_ORDERS = Gauge("smm_open_orders", "Orders that are not finished", ["state"])
 OLDEST_ORDER = Gauge("smm_oldest_order_seconds", "Age of the oldest open order", ["state"])
 PROVIDER_HELD = Gauge("smm_provider_held", "1 while a provider is set aside", ["provider"])
+PROVIDER_BALANCE = Gauge(
+    "smm_provider_balance", "What an account holds, in its currency, as last read", ["provider"]
+)
+BREAKER_STATE = Gauge(
+    "smm_provider_breaker_state",
+    "Sending to a provider: 0 closed, 1 half-open, 2 open",
+    ["provider"],
+)
+READS_BREAKER_STATE = Gauge(
+    "smm_provider_reads_breaker_state",
+    "Reading from a provider: 0 closed, 1 half-open, 2 open",
+    ["provider"],
+)
+REROUTES = Counter("smm_order_reroutes_total", "Orders given another route, by why", ["cause"])
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
-from gateway.catalogue.routing import cost_of, first_route
+from gateway.catalogue.routing import Standings, Want, cost_of, first_route
 from gateway.catalogue.snapshot import Catalogue, Snapshot
 from gateway.grouping import GroupFailed, Groups
 from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
@@ -38,10 +38,13 @@ class Intake:
         wake: Callable[[Iterable[int]], None],
         *,
         largest: int,
+        standings: Standings | None = None,
     ) -> None:
         self._pool = pool
         self._catalogue = catalogue
         self._wake = wake
+        self._standings = {} if standings is None else standings
+        self._planned: set[int] = set()
         self._ids: list[int] = []
         self._groups: Groups[Draft, int] = Groups(self._accept, largest=largest)
         self.submit = self._groups.submit
@@ -71,7 +74,8 @@ class Intake:
             request_id=[d.request_id for d in drafts],
         )
         if accepted:
-            self._wake({first_route(draft.service).provider_id for draft in drafts})
+            planned, self._planned = self._planned, set()
+            self._wake(planned)
         return answers
 
     async def _commit(
@@ -91,6 +95,7 @@ class Intake:
                     if await orders.insert_orders(conn, accepted, snapshot.version):
                         await book.write(conn)
                         await names.write(conn)
+                        self._planned.update(order.provider_id for order in accepted)
                         return answers
                 snapshot = await self._catalogue.refresh(conn)
                 priced = [_repriced(draft, snapshot) for draft in drafts]
@@ -124,7 +129,7 @@ class Intake:
                 self._ids.append(order_id)
                 answers.append(PanelError(NOT_ENOUGH_FUNDS))
                 continue
-            accepted.append(_new_order(order_id, draft))
+            accepted.append(_new_order(order_id, draft, self._standings))
             answers.append(order_id)
             names.give(draft, order_id)
         return answers, accepted
@@ -140,9 +145,9 @@ def _repriced(draft: Draft, snapshot: Snapshot) -> Draft | Exception:
         return refusal
 
 
-def _new_order(order_id: int, draft: Draft) -> NewOrder:
+def _new_order(order_id: int, draft: Draft, standings: Standings) -> NewOrder:
     service = draft.service
-    route = first_route(service)
+    route = first_route(service, Want(order_id, draft.quantity, service.rate), standings)
     return NewOrder(
         id=order_id,
         reseller_id=draft.reseller_id,

@@ -31,10 +31,14 @@ _MOST_WORDS = 1_000
 
 
 class Polled(NamedTuple):
-    """How many orders one call asked for, and whether the panel answered it."""
+    """How many orders one call asked for, and whether the panel answered it.
+
+    ``retry_after`` is in seconds, where the panel named a pause.
+    """
 
     asked: int
     answered: bool
+    retry_after: int | None = None
 
 
 class Tracker:
@@ -63,7 +67,8 @@ class Tracker:
         except ProviderError as error:
             POLLS.labels(provider.name, "failed").inc()
             log.warning("poll.failed", provider=provider.name, reason=str(error), orders=len(due))
-            return Polled(len(due), answered=False)
+            pause = error.exchange.retry_after if error.exchange else None
+            return Polled(len(due), answered=False, retry_after=pause)
         finally:
             UPSTREAM_SECONDS.labels(provider.name, "status").observe(self._clock() - began)
         POLLS.labels(provider.name, "answered").inc()

@@ -130,9 +130,9 @@ BUGS = (
     ),
     Bug(
         name="a lost answer is sent again",
-        file="gateway/orders/dispatch.py",
-        before='return move(order, OrderState.UNKNOWN, "answer_lost")',
-        after='return move(order, OrderState.QUEUED, "answer_lost")',
+        file="gateway/orders/failover.py",
+        before='return [move(order, OrderState.UNKNOWN, "answer_lost")]',
+        after='return [move(order, OrderState.QUEUED, "answer_lost")]',
         test=f"{_DISPATCH}::test_an_unknown_order_is_never_sent_again_nor_refunded",
     ),
     Bug(
@@ -158,7 +158,8 @@ BUGS = (
         file="gateway/orders/tracking.py",
         before="""
             log.warning("poll.failed", provider=provider.name, reason=str(error), orders=len(due))
-            return Polled(len(due), answered=False)
+            pause = error.exchange.retry_after if error.exchange else None
+            return Polled(len(due), answered=False, retry_after=pause)
 """,
         after="""
             heard = {order.upstream_id: UpstreamStatus("canceled") for order in due}
