@@ -5,11 +5,11 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from gateway.cli import audits, keys, orders, providers, resellers, running, services
+from gateway.cli import audits, keys, orders, providers, resellers, routes, running, services
 from gateway.embedded import EmbeddedError
 from gateway.errors import UserError
 
-_GROUPS = (running, resellers, keys, providers, services, orders, audits)
+_GROUPS = (running, resellers, keys, providers, services, routes, orders, audits)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from gateway.cli.by_hand import add_report_command
 from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.errors import UserError
 from gateway.store import attempts
@@ -25,6 +26,7 @@ def add_commands(commands: Any) -> None:
     listed.add_argument("--reseller")
     listed.add_argument("--limit", type=number, default=50)
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
+    add_report_command(verbs, flags, _order)
 
 
 def _order(order: OrderRecord) -> dict[str, object]:

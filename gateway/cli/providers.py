@@ -18,6 +18,7 @@ from providers.base import Provider
 from providers.errors import ProviderError
 from providers.registry import provider_kinds
 from providers.transport import Transport
+from schemas.money import format_amount
 from schemas.providers import ProviderRecord
 
 
@@ -29,8 +30,8 @@ def add_commands(commands: Any) -> None:
     add = verbs.add_parser("add", parents=[flags], help="connect an account")
     add.add_argument("name")
     add.add_argument("--kind", default="panel_v2", help=f"one of {', '.join(provider_kinds())}")
-    add.add_argument("--url", required=True, help="the panel's endpoint, used exactly as given")
-    add.add_argument("--key", required=True, help="our key at that panel")
+    add.add_argument("--url", default="", help="the panel's endpoint, used exactly as given")
+    add.add_argument("--key", default="", help="our key at that panel")
     add.add_argument(
         "--set",
         action="append",
@@ -47,6 +48,13 @@ def add_commands(commands: Any) -> None:
     sync = verbs.add_parser("sync", parents=[flags], help="take over costs and limits")
     sync.add_argument("name")
     sync.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _sync(a, s, p)))
+    paused = verbs.add_parser("pause", parents=[flags], help="send it nothing; orders wait or move")
+    paused.add_argument("name")
+    paused.add_argument("--reason", required=True)
+    paused.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _pause(a, p, a.reason)))
+    resumed = verbs.add_parser("resume", parents=[flags], help="end a pause")
+    resumed.add_argument("name")
+    resumed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _pause(a, p, None)))
 
 
 def options_from(pairs: list[str]) -> dict[str, Any]:
@@ -86,6 +94,8 @@ def _record(record: ProviderRecord) -> dict[str, object]:
         "currency": record.currency,
         "options": record.options,
         "held": record.held_reason if record.holds else None,
+        "paused": record.paused_reason,
+        "balance": None if record.balance is None else format_amount(record.balance),
     }
 
 
@@ -111,6 +121,12 @@ async def _add(arguments: argparse.Namespace, settings: Settings, pool: Pool) ->
 async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
         show(arguments, [_record(r) for r in await store.list_providers(conn)])
+    return 0
+
+
+async def _pause(arguments: argparse.Namespace, pool: Pool, reason: str | None) -> int:
+    async with pool.acquire() as conn:
+        show(arguments, _record(await upstreams.pause_provider(conn, arguments.name, reason)))
     return 0
 
 

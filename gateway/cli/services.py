@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.catalogue import importing, upstreams
+from gateway.cli.by_hand import add_service_command
 from gateway.cli.providers import speaking_to
 from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.config import Settings
@@ -35,6 +36,7 @@ def add_commands(commands: Any) -> None:
     shown.add_argument("id", type=number)
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
     _add_set(verbs, flags)
+    add_service_command(verbs, flags, _service)
 
 
 def _add_set(verbs: Any, flags: argparse.ArgumentParser) -> None:
