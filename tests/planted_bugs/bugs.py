@@ -5,6 +5,7 @@ from dataclasses import dataclass
 _KILLS = "tests/faults/test_kills.py"
 _AMOUNTS = "tests/money/test_amounts.py"
 _DISPATCH = "tests/orders/test_dispatch.py"
+_FAILOVER = "tests/orders/test_failover.py"
 _INTAKE = "tests/orders/test_intake.py"
 _LEASES = "tests/orders/test_leases.py"
 _LEDGER = "tests/money/test_ledger.py"
@@ -134,6 +135,26 @@ BUGS = (
         before='return [move(order, OrderState.UNKNOWN, "answer_lost")]',
         after='return [move(order, OrderState.QUEUED, "answer_lost")]',
         test=f"{_DISPATCH}::test_an_unknown_order_is_never_sent_again_nor_refunded",
+    ),
+    Bug(
+        name="ambiguous goes to the next route",
+        file="gateway/orders/dispatch.py",
+        before="""
+        except ProviderError as error:
+            return error
+""",
+        after="""
+        except ProviderError as error:
+            return Unavailable(str(error)) if isinstance(error, Ambiguous) else error
+""",
+        test=f"{_FAILOVER}::test_an_order_that_may_have_been_taken_never_reaches_the_second_panel",
+    ),
+    Bug(
+        name="the same route is tried again after a refusal",
+        file="gateway/catalogue/routing.py",
+        before="and not want.tried.get(key_of(route), NOT_TRIED).refused",
+        after="and key_of(route) not in ()",
+        test=f"{_FAILOVER}::test_a_route_that_refused_for_good_is_never_asked_again",
     ),
     Bug(
         name="a sender that was stopped after its claim sends late",

@@ -26,8 +26,8 @@ def test_an_account_at_nobody_s_takes_no_options() -> None:
 
 
 def test_every_registered_adapter_has_its_conformance_suite() -> None:
-    suites = [*ProviderConformance.__subclasses__(), *ByHandConformance.__subclasses__()]
-    tested = {suite.kind for suite in suites}
+    tested = {suite.kind for suite in ProviderConformance.__subclasses__()}
+    tested |= {suite.kind for suite in ByHandConformance.__subclasses__()}
     assert tested == set(provider_kinds())
 
 
