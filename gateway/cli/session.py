@@ -15,6 +15,7 @@ from gateway.app import connect, require_migrated
 from gateway.config import Settings, load_settings
 from gateway.embedded import Addresses, running_addresses
 from gateway.errors import UserError
+from gateway.log import configure_logging
 from gateway.store.connection import Pool
 
 PEPPER_FILE = "pepper"
@@ -108,6 +109,8 @@ def run_with_database(
 ) -> int:
     """Run an asynchronous command on the database."""
     settings = settings_of(arguments)
+    # A command says itself what it did.
+    configure_logging("warning", settings.log.format)
 
     async def run() -> int:
         async with open_database(settings) as pool:
