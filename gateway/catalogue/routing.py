@@ -5,8 +5,9 @@ choice, in every process.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
 
 from schemas.catalogue import Route, Service
 from schemas.money import Micros, charge_of
@@ -41,8 +42,7 @@ Standings: TypeAlias = Mapping[int, Standing]
 _FINE = Standing()
 
 
-@dataclass(frozen=True, slots=True)
-class Want:
+class Want(NamedTuple):
     """An order as far as routes are concerned. ``rate`` is what it pays per 1,000.
 
     ``tried`` is what it has met at routes that it was sent to.
@@ -51,7 +51,7 @@ class Want:
     order_id: int
     quantity: int
     rate: Micros
-    tried: Mapping[RouteKey, Tried] = field(default_factory=dict)
+    tried: Mapping[RouteKey, Tried] = MappingProxyType({})
 
 
 def cost_of(service: Service, route: Route, quantity: int) -> Micros:
@@ -81,22 +81,24 @@ def is_open_to(service: Service, route: Route, want: Want) -> bool:
     )
 
 
-def first_route(service: Service, want: Want, standings: Standings) -> Route:
-    """The route that a new order is planned for.
+def first_route(
+    service: Service, order_id: int, quantity: int, rate: Micros, standings: Standings
+) -> Route:
+    """The route that a new order is planned for, which pays ``rate`` per 1,000.
 
     A service with one route has no choice: what is wrong with it is met when the order is sent.
 
     Raises:
         ValueError: when nobody is there to deliver the service.
     """
-    enabled = service.routes
-    if len(enabled) > 1 or not (enabled and enabled[0].enabled):
-        enabled = tuple(route for route in service.routes if route.enabled)
+    routes = service.routes
+    if len(routes) == 1 and routes[0].enabled:
+        return routes[0]
+    enabled = [route for route in service.routes if route.enabled]
     if not enabled:
         raise ValueError(f"service {service.id} has no route that is on")
-    if len(enabled) == 1:
-        return enabled[0]
-    possible = [route for route in enabled if is_open_to(service, route, want)] or list(enabled)
+    want = Want(order_id, quantity, rate)
+    possible = [route for route in enabled if is_open_to(service, route, want)] or enabled
     return _best(service, _healthy(service, possible, want, standings) or possible, want, standings)
 
 
@@ -150,8 +152,10 @@ def _healthy(
     found = []
     for route in routes:
         standing = standings.get(route.provider_id, _FINE)
-        cost = cost_of(service, route, want.quantity)
-        if standing.usable and (standing.balance is None or standing.balance >= cost):
+        balance = standing.balance
+        if standing.usable and (
+            balance is None or balance >= cost_of(service, route, want.quantity)
+        ):
             found.append(route)
     return found
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
-from gateway.catalogue.routing import Standings, Want, cost_of, first_route
+from gateway.catalogue.routing import Standings, cost_of, first_route
 from gateway.catalogue.snapshot import Catalogue, Snapshot
 from gateway.grouping import GroupFailed, Groups
 from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
@@ -147,7 +147,7 @@ def _repriced(draft: Draft, snapshot: Snapshot) -> Draft | Exception:
 
 def _new_order(order_id: int, draft: Draft, standings: Standings) -> NewOrder:
     service = draft.service
-    route = first_route(service, Want(order_id, draft.quantity, service.rate), standings)
+    route = first_route(service, order_id, draft.quantity, service.rate, standings)
     return NewOrder(
         id=order_id,
         reseller_id=draft.reseller_id,

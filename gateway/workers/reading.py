@@ -19,9 +19,8 @@ from schemas.providers import ProviderRecord
 
 log = structlog.get_logger()
 
-#: So many reads in a row without an answer pause reading; sending is not concerned.
-_FAILURES = 3
-_LONGEST_PAUSE = 60.0
+#: A read without an answer pauses reading for so many seconds at most; sending is not concerned.
+_LONGEST_PAUSE = 30.0
 
 
 class TrackingLane:
@@ -37,7 +36,7 @@ class TrackingLane:
         clock: Callable[[], float],
     ) -> None:
         self.record = record
-        self.breaker = Breaker(_FAILURES, _LONGEST_PAUSE, clock)
+        self.breaker = Breaker(1, _LONGEST_PAUSE, clock)
         self._tracker = tracker
         self._adapter = adapter
         self._idle = settings.idle_ms / 1000
@@ -59,6 +58,7 @@ class TrackingLane:
         self._pace.spend(1)
         if not polled.answered:
             self.breaker.failed(polled.retry_after)
+            READS_BREAKER_STATE.labels(self.record.name).set(self.breaker.state)
             # One order that a panel stumbles over must not hide the others of its batch for ever.
             self._batch = max(1, self._batch // 2)
             return max(self._idle, self.breaker.wait())

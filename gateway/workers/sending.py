@@ -92,6 +92,7 @@ class SendingLane:
     async def _send(self, order: ClaimedOrder, claimed_at: float) -> None:
         outcome = await self._sender.send(self._adapter, self.record, order, claimed_at)
         self._judge(outcome)
+        BREAKER_STATE.labels(self.record.name).set(self.breaker.state)
         self.loop.wake()
 
     def _judge(self, outcome: Outcome) -> None:

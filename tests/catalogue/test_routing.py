@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.catalogue import routing
 from gateway.catalogue.routing import (
     CROWDED_MINUTES,
     Standing,
     Want,
-    first_route,
     is_open_to,
     key_of,
     next_route,
@@ -35,6 +35,11 @@ def _routes(*values: Mapping[str, object]) -> tuple[Route, ...]:
 
 def _service(*values: Mapping[str, object], **service: object) -> Service:
     return replace(a_service(rate=RATE), routes=_routes(*values), **service)  # type: ignore[arg-type]
+
+
+def first_route(service: Service, want: Want, standings: dict[int, Standing]) -> Route:
+    """What is chosen for a new order."""
+    return routing.first_route(service, want.order_id, want.quantity, want.rate, standings)
 
 
 def _want(order_id: int = 1, *, rate: int = RATE, **tried: Tried) -> Want:
