@@ -17,23 +17,29 @@ from gateway.catalogue.snapshot import Catalogue
 from gateway.catalogue.upstreams import adapt, timeouts
 from gateway.config import Settings
 from gateway.errors import UserError
-from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, RequestCounts
+from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, OPEN_REFILLS, RequestCounts
+from gateway.orders.cancellations import settle_stored_cancels
 from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.intake import Intake
+from gateway.orders.receipts import Receipts, forget_repeats, write_receipts
+from gateway.orders.refills import freeze_forgotten_refills
 from gateway.orders.rerouting import reroute_stuck
+from gateway.orders.schedules import Schedules
 from gateway.orders.telling import Teller
 from gateway.resellers.keys import KeyRing
-from gateway.store import orders, versions
+from gateway.store import orders, refills, versions
 from gateway.store.connection import Pool, open_pool
 from gateway.store.migrate import MigrationError, migrate, pending_migrations
 from gateway.wakeups import Wakeups
 from gateway.web.admission import Admission
+from gateway.web.aftercare import AftercareApi
 from gateway.web.internal import internal_app
 from gateway.web.limits import RateLimits, WrongKeys
 from gateway.web.panel_api import PanelApi, public_app
 from gateway.workers.lanes import Lanes
 from gateway.workers.loop import Loop
 from providers.transport import Transport
+from schemas.aftercare import OPEN_REFILL_STATES
 from schemas.config import HttpSettings, InternalSettings
 from schemas.orders import OPEN_STATES
 
@@ -42,8 +48,11 @@ log = structlog.get_logger()
 _CATALOGUE_SECONDS = 1.0
 _SWEEP_SECONDS = 1.0
 _REROUTE_SECONDS = 2.0
+_SCHEDULES_SECONDS = 1.0
 _GAUGE_SECONDS = 10.0
 _RANGES_SECONDS = 60.0
+_RECEIPT_SECONDS = 0.25
+_FORGET_SECONDS = 60.0
 _KEEP_ALIVE_SECONDS = 75.0
 
 
@@ -115,12 +124,16 @@ class Gateway:
         self._pepper = require_pepper(settings)
         self._catalogue = Catalogue()
         self._standings: dict[int, Standing] = {}
+        self._receipts = Receipts()
         self._loops = (
             Loop("catalogue", self._refresh_catalogue),
             Loop("sweep", self._sweep),
+            Loop("schedules", self._make_runs),
             Loop("gauges", self._measure),
             Loop("ranges", self._make_ranges),
             Loop("reroute", self._reroute),
+            Loop("receipts", self._write_receipts),
+            Loop("repeats", self._forget_repeats),
         )
         self._counts = RequestCounts()
         self._ready = False
@@ -162,6 +175,7 @@ class Gateway:
             time.monotonic,
             self._standings,
         )
+        self._schedules = Schedules(self._pool, self._orders_waiting)
         self._wakeups = self._open_wakeups()
         self._wakeups.start()
         stack.push_async_callback(self._wakeups.stop)
@@ -174,9 +188,11 @@ class Gateway:
             self._pool,
             self._catalogue,
             self._orders_waiting,
+            self._receipts,
             largest=self._settings.intake.group_size,
             standings=self._standings,
         )
+        stack.push_async_callback(write_receipts, self._pool, self._receipts)
         stack.push_async_callback(self._intake.finish)
         await self._listen(stack)
 
@@ -196,12 +212,14 @@ class Gateway:
         http, limits = self._settings.http, self._settings.limits
         keys = KeyRing(self._pool, self._pepper)
         api = PanelApi(
-            Admission(keys, WrongKeys(limits), http.trusted_proxies),
-            RateLimits(limits),
-            self._catalogue,
-            self._intake,
-            Teller(self._pool),
-            self._counts,
+            admission=Admission(keys, WrongKeys(limits), http.trusted_proxies),
+            limits=RateLimits(limits),
+            catalogue=self._catalogue,
+            intake=self._intake,
+            receipts=self._receipts,
+            teller=Teller(self._pool),
+            aftercare=AftercareApi(self._pool, self._settings.refills, self._lanes.wake_aftercare),
+            counts=self._counts,
         )
         internal = self._settings.internal
         port = await self._serve(stack, public_app(api), http, "http.port")
@@ -246,7 +264,13 @@ class Gateway:
         return _CATALOGUE_SECONDS
 
     async def _sweep(self) -> float:
-        return 0 if await freeze_forgotten(self._pool) else _SWEEP_SECONDS
+        swept = await freeze_forgotten(self._pool)
+        swept += await freeze_forgotten_refills(self._pool)
+        swept += await settle_stored_cancels(self._pool)
+        return 0 if swept else _SWEEP_SECONDS
+
+    async def _make_runs(self) -> float:
+        return 0 if await self._schedules.advance() else _SCHEDULES_SECONDS
 
     async def _reroute(self) -> float:
         if reached := await reroute_stuck(self._pool, self._standings):
@@ -256,13 +280,24 @@ class Gateway:
     async def _measure(self) -> float:
         async with self._pool.acquire() as conn:
             counted = await orders.count_open_orders(conn)
+            open_refills = await refills.count_open_refills(conn)
         for state in OPEN_STATES:
             number, age = counted.get(state, (0, 0.0))
             OPEN_ORDERS.labels(state).set(number)
             OLDEST_ORDER.labels(state).set(age)
+        for refill_state in OPEN_REFILL_STATES:
+            OPEN_REFILLS.labels(refill_state).set(open_refills.get(refill_state, 0))
         return _GAUGE_SECONDS
 
     async def _make_ranges(self) -> float:
         async with self._pool.acquire() as conn:
             await versions.make_order_ranges(conn)
         return _RANGES_SECONDS
+
+    async def _write_receipts(self) -> float:
+        await write_receipts(self._pool, self._receipts)
+        return _RECEIPT_SECONDS
+
+    async def _forget_repeats(self) -> float:
+        await forget_repeats(self._pool)
+        return _FORGET_SECONDS

@@ -28,8 +28,17 @@ UPSTREAM_SECONDS = Histogram(
 POLLS = Counter("smm_polls_total", "Status calls to upstreams", ["provider", "outcome"])
 MOVES = Counter("smm_order_moves_total", "Moves of orders", ["state"])
 REFUNDS = Counter("smm_refunds_micros_total", "Refunded, in micro-units", ["currency"])
+RUNS = Counter("smm_runs_total", "Parts of orders that were made", ["kind"])
+RUN_LATE_SECONDS = Histogram(
+    "smm_run_late_seconds",
+    "How far behind its plan a run of a drip-feed was made",
+    buckets=(1, 5, 15, 60, 300, 900, 3600, 14400, 86400),
+)
 OPEN_ORDERS = Gauge("smm_open_orders", "Orders that are not finished", ["state"])
 OLDEST_ORDER = Gauge("smm_oldest_order_seconds", "Age of the oldest open order", ["state"])
+REFILLS = Counter("smm_refills_total", "Refills, by what became of them", ["outcome"])
+OPEN_REFILLS = Gauge("smm_open_refills", "Refills that are not finished", ["state"])
+CANCELS = Counter("smm_cancels_total", "Requests to cancel, by what became of them", ["outcome"])
 PROVIDER_HELD = Gauge("smm_provider_held", "1 while a provider is set aside", ["provider"])
 PROVIDER_BALANCE = Gauge(
     "smm_provider_balance", "What an account holds, in its currency, as last read", ["provider"]

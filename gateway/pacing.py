@@ -18,10 +18,10 @@ class Pace:
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
         self._at = now
-        return int(self._tokens)
+        return max(0, int(self._tokens))
 
     def spend(self, calls: int) -> None:
-        """Count calls that start now."""
+        """Count calls; what was spent beyond the budget is waited for."""
         self._tokens -= calls
 
     def wait(self) -> float:

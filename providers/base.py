@@ -27,6 +27,11 @@ class Provider(Protocol):
 
     kind: ClassVar[str]
 
+    @property
+    def status_batch(self) -> int:
+        """How many orders one request may ask for, within 1..100; 1 where it knows no lists."""
+        ...
+
     async def services(self) -> UpstreamCatalogue:
         """The catalogue. An answer that is no catalogue raises; it is never an empty one."""
         ...

@@ -26,18 +26,18 @@ def some(reply: Reply, items: dict[str, Item]) -> dict[str, Item]:
     return items
 
 
-async def one_by_one(
-    ids: Sequence[str], ask: Callable[[str], Awaitable[dict[str, Item]]]
+async def in_batches(
+    ids: Sequence[str], size: int, ask: Callable[[Sequence[str]], Awaitable[dict[str, Item]]]
 ) -> dict[str, Item]:
-    """Ask for each id until a request fails; what was learned before stays.
+    """Ask for ``size`` ids at a time until a request fails; what was learned before stays.
 
     Raises:
         Rejected, Unavailable: when nothing was learned.
     """
     found: dict[str, Item] = {}
-    for one in ids:
+    for first in range(0, len(ids), size):
         try:
-            found |= await ask(one)
+            found |= await ask(ids[first : first + size])
         except ProviderError:
             if not found:
                 raise

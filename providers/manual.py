@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from providers.account import BadAccount, ProviderAccount
+from providers.batches import MOST_IDS
 from providers.errors import Unavailable
 from providers.transport import Transport
 from schemas.upstream import (
@@ -30,6 +31,7 @@ class Manual:
 
     kind: ClassVar[str] = "manual"
     by_hand: ClassVar[bool] = True
+    status_batch: int = MOST_IDS
 
     def __init__(self, account: ProviderAccount, transport: Transport) -> None:
         if account.options:

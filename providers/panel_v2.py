@@ -1,22 +1,21 @@
 """The panel API v2, which most upstreams speak, read as tolerantly as it is really answered.
 
-A dialect is a subclass that overrides an attribute or one of the pure ``encode_*`` and ``parse_*``
-methods; nothing here needs to know of it.
+A panel that differs by names and places is configured (``panel_options``). Another dialect is a
+subclass that overrides an attribute or one of the pure ``encode_*`` and ``parse_*`` methods;
+nothing here needs to know of it.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from pydantic import ValidationError
-
-from providers.account import BadAccount, ProviderAccount
-from providers.batches import checked, one_by_one, some
+from providers.account import ProviderAccount
+from providers.batches import MOST_IDS, checked, in_batches, some
 from providers.catalogue_reading import read_catalogue
-from providers.decoding import Json
+from providers.decoding import Json, Unreadable
+from providers.dialects import MULTI_STATUS, Dialect, read_options
 from providers.errors import Rejected
 from providers.limits import Purpose
-from providers.panel_options import PanelOptions
 from providers.reading import Failure, NoOrderId, find_order_id, read_balance
 from providers.refusals import group_of, group_of_number, is_incorrect_request, normalised
 from providers.request_reading import read_requests
@@ -43,19 +42,21 @@ class PanelV2:
     """
 
     kind: ClassVar[str] = "panel_v2"
-    #: The names of actions where they differ from the reference.
-    action_names: ClassVar[Mapping[str, str]] = {}
+    #: The options of every account at such a panel; an account's own come on top.
+    default_options: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, account: ProviderAccount, transport: Transport) -> None:
         self._account = account
         self._transport = transport
-        try:
-            self._options = PanelOptions.model_validate(dict(account.options))
-        except ValidationError as error:
-            wrong = "; ".join(f"{issue['loc'][0]}: {issue['msg']}" for issue in error.errors())
-            raise BadAccount(f"provider {account.name}: {wrong}") from None
+        self._options = read_options(account, self.default_options)
+        self._dialect = Dialect(account, self._options, transport.timeouts)
         taught = self._options.known_refusals.items()
         self._taught = {normalised(text): group for text, group in taught}
+
+    @property
+    def status_batch(self) -> int:
+        """How many orders one request may ask for."""
+        return self._options.status_batch
 
     async def services(self) -> UpstreamCatalogue:
         """The catalogue.
@@ -63,10 +64,14 @@ class PanelV2:
         Raises:
             Rejected, Unavailable: also for an answer that is no catalogue.
         """
-        answer = await self._post(Purpose.SERVICES, "services", {})
+        answer = await self._ask(Purpose.SERVICES, "services", {})
+
+        def parse(payload: Json) -> UpstreamCatalogue:
+            found = self.parse_services(self._dialect.content("services", payload))
+            return self._dialect.catalogue(found)
 
         def read() -> UpstreamCatalogue:
-            return content_of(reply_in(answer, self.group_of), self.parse_services)
+            return content_of(reply_in(answer, self.group_of), parse)
 
         # Millions of characters take a while, and orders must not wait for them.
         return await asyncio.to_thread(read)
@@ -77,8 +82,13 @@ class PanelV2:
         Raises:
             Rejected, Unavailable: as ``Provider`` says.
         """
-        answer = await self._post(Purpose.READ, "balance", {})
-        return content_of(reply_in(answer, self.group_of), self.parse_balance)
+        answer = await self._ask(Purpose.READ, "balance", {})
+
+        def parse(payload: Json) -> UpstreamBalance:
+            found = self.parse_balance(self._dialect.balance_content(payload))
+            return self._dialect.balance(found, payload)
+
+        return content_of(reply_in(answer, self.group_of), parse)
 
     async def add(self, order: Submission) -> Placed:
         """Submit one order, once.
@@ -90,8 +100,12 @@ class PanelV2:
         fields = self.encode_add(order)
         if not _can_be_encoded(fields):
             raise Rejected("an order text that is no valid Unicode", RefusalGroup.ORDER)
-        answer = await self._post(Purpose.ADD, "add", fields)
-        return verdict_on_add(answer, self.parse_order_id, self.group_of)
+        answer = await self._ask(Purpose.ADD, "add", fields)
+
+        def parse(payload: Json) -> str | NoOrderId:
+            return self._dialect.order_id(self.parse_order_id(payload), payload)
+
+        return verdict_on_add(answer, parse, self.group_of)
 
     async def status(self, ids: Sequence[str]) -> dict[str, UpstreamStatus]:
         """What the panel says of up to 100 orders, one by one where it knows no lists.
@@ -100,11 +114,7 @@ class PanelV2:
             Rejected, Unavailable: when it said nothing of any of them.
             ValueError: for more than 100 ids.
         """
-        if len(checked(ids)) > 1:
-            found = await self._statuses_of(ids)
-            if found:
-                return found
-        return await one_by_one(ids, self._status_of)
+        return await in_batches(checked(ids), self.status_batch, self._some_statuses)
 
     async def refill(self, ids: Sequence[str]) -> dict[str, UpstreamRequest]:
         """Ask for refills; ids of which the answer says nothing are left out.
@@ -122,13 +132,8 @@ class PanelV2:
             Rejected, Unavailable: as ``Provider`` says.
             ValueError: for more than 100 ids.
         """
-        if not checked(ids):
-            return {}
-        answer = await self._post(Purpose.READ, "refill_status", self.encode_ids("refill", ids))
-        reply = reply_in(answer, self.group_of, state_expected=True, action_optional=True)
-        if reply.failure and len(ids) == 1:
-            return {ids[0]: UpstreamRefill(None, error=reply.failure.text)}
-        return some(reply, content_of(reply, lambda p: self.parse_refill_states(p, ids)))
+        size = self._options.refill_status_batch
+        return await in_batches(checked(ids), size, self._refill_states_of)
 
     async def cancel(self, ids: Sequence[str]) -> dict[str, UpstreamRequest]:
         """Ask for cancellations; ids of which the answer says nothing are left out.
@@ -137,61 +142,83 @@ class PanelV2:
             Rejected, Unavailable: of which the latter may come after the panel took them.
             ValueError: for more than 100 ids.
         """
-        if not checked(ids):
-            return {}
-        if self._options.cancel_one_by_one:
-            return await one_by_one(ids, lambda one: self._request("cancel", [one]))
-        return await self._request("cancel", ids)
+        size = 1 if self._options.cancel_one_by_one else MOST_IDS
+        return await in_batches(checked(ids), size, lambda part: self._request("cancel", part))
 
-    async def _post(self, purpose: Purpose, action: str, fields: Mapping[str, str]) -> Answer:
-        form = self.encode_form(action, fields)
-        return await self._transport.post(self._account.url, form, purpose, self._account.key)
+    async def _ask(self, purpose: Purpose, action: str, fields: Mapping[str, str]) -> Answer:
+        call = self._dialect.call(action, fields)
+        return await self._transport.send(call, purpose, self._account.key)
+
+    async def _some_statuses(self, ids: Sequence[str]) -> dict[str, UpstreamStatus]:
+        """As many orders as fit into a request, one by one where the panel knows no lists."""
+        if len(ids) > 1:
+            found = await self._statuses_of(ids)
+            if found:
+                return found
+        return await in_batches(ids, 1, lambda one: self._status_of(one[0]))
 
     async def _statuses_of(self, ids: Sequence[str]) -> dict[str, UpstreamStatus]:
         """The answer to a list; empty where the panel seems to know none."""
-        answer = await self._post(Purpose.READ, "status", self.encode_ids("order", ids))
+        answer = await self._ask(Purpose.READ, MULTI_STATUS, self.encode_ids("order", ids))
         if not answer.text.strip() and answer.status < 300:
             return {}
         reply = reply_in(answer, self.group_of)
         if reply.failure and reply.group:
             return {}  # "Incorrect request", "Order ID is required": it looked for one order
-        return content_of(reply, lambda p: self.parse_statuses(p, ids))
+        return content_of(reply, lambda payload: self._read_statuses(payload, ids))
 
     async def _status_of(self, order_id: str) -> dict[str, UpstreamStatus]:
-        answer = await self._post(Purpose.READ, "status", self.encode_ids("order", [order_id]))
+        answer = await self._ask(Purpose.READ, "status", self.encode_ids("order", [order_id]))
         reply = reply_in(answer, self.group_of, state_expected=True)
         if reply.failure is None:
-            return self.parse_statuses(reply.payload, [order_id])
+            return content_of(reply, lambda payload: self._read_statuses(payload, [order_id]))
         if is_incorrect_request(reply.failure.text):
             raise refusal(reply)  # says nothing of the order
-        return {order_id: UpstreamStatus(None, error=reply.failure.text)}
+        return {order_id: self._dialect.status(UpstreamStatus(None, error=reply.failure.text))}
+
+    def _read_statuses(self, payload: Json, ids: Sequence[str]) -> dict[str, UpstreamStatus]:
+        try:
+            found = self.parse_statuses(self._dialect.content("status", payload), ids)
+        except Unreadable:
+            return {}  # nothing where the answers are, as with a list that was not understood
+        return {order_id: self._dialect.status(status) for order_id, status in found.items()}
+
+    async def _refill_states_of(self, ids: Sequence[str]) -> dict[str, UpstreamRefill]:
+        answer = await self._ask(Purpose.READ, "refill_status", self.encode_ids("refill", ids))
+        reply = reply_in(answer, self.group_of, state_expected=True, action_optional=True)
+        if reply.failure and len(ids) == 1:
+            return {ids[0]: UpstreamRefill(None, error=reply.failure.text)}
+
+        def parse(payload: Json) -> dict[str, UpstreamRefill]:
+            return self.parse_refill_states(self._dialect.content("refill_status", payload), ids)
+
+        return some(reply, content_of(reply, parse))
 
     async def _request(self, action: str, ids: Sequence[str]) -> dict[str, UpstreamRequest]:
         fields = self.encode_cancel(ids) if action == "cancel" else self.encode_ids("order", ids)
-        answer = await self._post(Purpose.ACT, action, fields)
+        answer = await self._ask(Purpose.ACT, action, fields)
         reply = reply_in(answer, self.group_of, action_optional=True)
         if reply.failure:
             refused = UpstreamRequest(taken=False, error=reply.failure.text)
             return dict.fromkeys(ids, refused)
-        return some(reply, self.parse_requests(reply.payload, ids, action))
+
+        def parse(payload: Json) -> dict[str, UpstreamRequest]:
+            return self.parse_requests(self._dialect.content(action, payload), ids, action)
+
+        return some(reply, content_of(reply, parse))
 
     # What a dialect overrides: pure, without a request.
 
-    def encode_form(self, action: str, fields: Mapping[str, str]) -> dict[str, str]:
-        """The whole form of a request."""
-        name = self.action_names.get(action, action)
-        return {**fields, "key": self._account.key, "action": name}
-
     def encode_add(self, order: Submission) -> dict[str, str]:
-        """The form fields of an order."""
+        """The fields of an order, under our names."""
         return {**order.parameters, "service": order.service}
 
     def encode_ids(self, name: str, ids: Sequence[str]) -> dict[str, str]:
-        """The form fields that name orders or refills."""
+        """The fields that name orders or refills."""
         return {name: ids[0]} if len(ids) == 1 else {f"{name}s": ",".join(ids)}
 
     def encode_cancel(self, ids: Sequence[str]) -> dict[str, str]:
-        """The form fields of cancel, which the reference knows only in the plural."""
+        """The fields of cancel, which the reference knows only in the plural."""
         if self._options.cancel_one_by_one:
             return self.encode_ids("order", ids)
         return {"orders": ",".join(ids)}

@@ -8,7 +8,11 @@ that only say that something went wrong are left out on purpose: the order may e
 import re
 import unicodedata
 
+from providers.panel_options import PARAMETERS
 from schemas.upstream import RefusalGroup
+
+#: Panels say "Incorrect" of these and mean the order's; of an id or a link they say more.
+_PARAMETERS = PARAMETERS - {"action", "service", "order", "orders", "refill", "refills"}
 
 #: Whole texts per group. ``#`` stands for a number; case, blanks and final dots do not matter.
 _TEXTS: dict[RefusalGroup, tuple[str, ...]] = {
@@ -16,6 +20,7 @@ _TEXTS: dict[RefusalGroup, tuple[str, ...]] = {
         "Incorrect request",
         "Invalid request",
         "Missing data",
+        "Request too large",
         "There are missing required parameters. Please check your API Manual",
         "You must fill in the required fields",
         # quantity
@@ -27,7 +32,6 @@ _TEXTS: dict[RefusalGroup, tuple[str, ...]] = {
         "Quantity must be a multiple of #",
         "Quantity must be multiple of #",
         "Quantity is required",
-        "Incorrect quantity",
         "Invalid quantity",
         "Minimum quantity is #",
         "Maximum quantity is #",
@@ -37,16 +41,16 @@ _TEXTS: dict[RefusalGroup, tuple[str, ...]] = {
         "Enter a value above the minimum number",
         "The maximum number has been exceeded",
         "Maximum number exceed",
+        "Price changed",
         # link
         "Bad link",
         "Invalid link",
-        "Incorrect link",
         "Link is required",
         "The link field is required",
         "Instagram profile is hidden",
         # other parameters
         "Comments field is required",
-        "Incorrect comments",
+        *(f"Incorrect {parameter}" for parameter in sorted(_PARAMETERS)),
         "Interval time is required",
         "Runs is required",
         "Invalid interval in minutes",
@@ -71,6 +75,7 @@ _TEXTS: dict[RefusalGroup, tuple[str, ...]] = {
         "Cancel already requested",
         "Cancel is not available",
         "This order cannot be canceled",
+        "This order cannot be cancelled",
         "Cannot cancel",
     ),
     RefusalGroup.SERVICE: (
@@ -115,6 +120,8 @@ _TEXTS: dict[RefusalGroup, tuple[str, ...]] = {
         "You have active order with this link",
         "You cannot start a new order with the same link that is active processing order",
         "An identical order was just placed",
+        "Duplicate link",
+        "Link duplicate",
         "Processing another transaction",
         "Too many requests",
         "Rate limit exceeded",
@@ -210,6 +217,24 @@ def is_unknown_action(text: str) -> bool:
 def is_incorrect_request(text: str) -> bool:
     """Whether the panel did not understand the request, so that it says nothing of the order."""
     return normalised(text) in _REQUEST_TEXTS
+
+
+#: What panels say when they looked for a parameter under another name, or in another form.
+_MISSING = frozenset(
+    normalised(text)
+    for text in (
+        "Missing data",
+        "Empty order ID",
+        "You must fill in the required fields",
+        "Order ID is required parameter. Please check your API Manual",
+        "There are missing required parameters. Please check your API Manual",
+    )
+)
+
+
+def is_missing_parameter(text: str) -> bool:
+    """Whether the panel did not find what it was asked about."""
+    return normalised(text) in _MISSING
 
 
 #: What panels say of an order that they do not have, or do not have yet.

@@ -17,10 +17,10 @@ from providers.decoding import (
     read_text,
     read_whole,
 )
-from providers.reading import find_failure, read_currency
+from providers.reading import find_failure, read_currency, read_order_id
 from schemas.upstream import RefillWord, UpstreamRefill, UpstreamStatus, UpstreamWord
 
-_LONGEST_WORD = 64
+LONGEST_WORD = 64
 _LONGEST_ERROR = 300
 
 _WORDS: dict[UpstreamWord, tuple[str, ...]] = {
@@ -46,6 +46,11 @@ _WORDS: dict[UpstreamWord, tuple[str, ...]] = {
     ),
     UpstreamWord.FAILED: ("fail", "failed", "error"),
 }
+#: Words of subscriptions, where a row says that it is one.
+_SUBSCRIPTION_WORDS = {
+    "paused": UpstreamWord.IN_PROGRESS,
+    "expired": UpstreamWord.COMPLETED,
+}
 _WORD_OF = {spelling: word for word, spellings in _WORDS.items() for spelling in spellings}
 
 _REFILL_WORD_OF: dict[str, RefillWord] = {
@@ -64,7 +69,8 @@ _REFILL_WORD_OF: dict[str, RefillWord] = {
 }
 
 
-def _bare(text: str) -> str:
+def bare_word(text: str) -> str:
+    """A word as panels' spellings of it are compared: one case, without blanks and dashes."""
     return "".join(c for c in text.casefold() if not c.isspace() and c not in "_-")
 
 
@@ -76,7 +82,7 @@ def read_word(value: Json, *, own_field: bool = False) -> UpstreamWord | None:
     """
     if value is None or isinstance(value, bool | list | dict | Decimal):
         return None
-    bare = _bare(str(value))
+    bare = bare_word(str(value))
     if own_field and bare == "success":
         return UpstreamWord.COMPLETED
     return _WORD_OF.get(bare)
@@ -105,7 +111,7 @@ def rows_by_id(payload: Json, ids: Sequence[str], *names: str) -> dict[str, Json
 def _own_id(row: Json, names: tuple[str, ...]) -> str:
     if not isinstance(row, dict):
         return ""
-    return read_text(first_of(folded(row), *names), _LONGEST_WORD)
+    return read_text(first_of(folded(row), *names), LONGEST_WORD)
 
 
 def read_statuses(payload: Json, ids: Sequence[str]) -> dict[str, UpstreamStatus]:
@@ -133,7 +139,7 @@ def _read_status(row: Json) -> UpstreamStatus | None:
         # A number means a state only where it is called one.
         word = None if text.isdecimal() or not text else read_word(text)
         if word:
-            return UpstreamStatus(word, raw_word=text[:_LONGEST_WORD])
+            return UpstreamStatus(word, raw_word=text[:LONGEST_WORD])
         return UpstreamStatus(None, error=text or "an empty answer")
     if not isinstance(row, dict):
         return None
@@ -148,16 +154,28 @@ def _read_fields(fields: Mapping[str, Json]) -> UpstreamStatus | None:
     raw = fields.get("orderstatus" if own_field else "status")
     start = read_whole(first_of(fields, "startcount", "countstart"))
     charge = read_amount(first_of(fields, "charge", "price"))
+    posts = read_whole(fields.get("posts"))
     if not own_field and "status" not in fields:
         return None
+    word = read_word(raw, own_field=own_field)
+    if word is None and fields.keys() & {"posts", "expiry"}:
+        word = _SUBSCRIPTION_WORDS.get(bare_word(str(raw)))
     return UpstreamStatus(
-        word=read_word(raw, own_field=own_field),
-        raw_word=clean(str(raw), _LONGEST_WORD) if isinstance(raw, str | int | Decimal) else "",
+        word=word,
+        raw_word=clean(str(raw), LONGEST_WORD) if isinstance(raw, str | int | Decimal) else "",
         start_count=start if start is not None and 0 <= start <= LARGEST_WHOLE else None,
         remains=read_whole(first_of(fields, "remains", "countremain", "remain")),
         charge=charge if charge is not None and charge >= 0 else None,
         currency=read_currency(fields.get("currency")),
+        orders=_read_orders(fields.get("orders")),
+        posts=posts if posts is not None and posts >= 0 else None,
     )
+
+
+def _read_orders(value: Json) -> tuple[str, ...]:
+    """The orders that a subscription has made, each once."""
+    ids = [read_order_id(one) for one in value] if isinstance(value, list) else []
+    return tuple(dict.fromkeys(one for one in ids if isinstance(one, str)))
 
 
 def read_refill_states(payload: Json, ids: Sequence[str]) -> dict[str, UpstreamRefill]:
@@ -179,8 +197,8 @@ def _read_refill_state(row: Json) -> UpstreamRefill | None:
         return UpstreamRefill(None, error=failure.text) if failure else None
     if not isinstance(status, str):
         return None
-    word = _REFILL_WORD_OF.get(_bare(status))
+    word = _REFILL_WORD_OF.get(bare_word(status))
     text = clean(status, _LONGEST_ERROR)
     if word is None and status is row:
         return UpstreamRefill(None, error=text)
-    return UpstreamRefill(word, raw_word=text[:_LONGEST_WORD])
+    return UpstreamRefill(word, raw_word=text[:LONGEST_WORD])

@@ -5,15 +5,16 @@ the environment and reads no more of an answer than its purpose allows.
 """
 
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import SimpleNamespace, TracebackType
 from typing import Self
-from urllib.parse import urlencode
 
 import aiohttp
 
+from providers.calls import Call
 from providers.errors import Ambiguous, ProviderError, Unavailable
 from providers.limits import Purpose, Timeouts
 from providers.secrecy import masked
@@ -24,7 +25,6 @@ EVIDENCE_LENGTH = 2_048
 
 _HEADERS = {
     "Accept": "application/json",
-    "Content-Type": "application/x-www-form-urlencoded",
     # Some panels' firewalls turn away what names a library.
     "User-Agent": "Mozilla/5.0 (compatible; smm-gateway/1.0)",
 }
@@ -51,6 +51,34 @@ class Answer:
 
 class _TooLarge(Exception):
     """The answer is larger than its purpose allows."""
+
+
+class _Broken(aiohttp.ClientError):
+    """A connection broke. Under this name the client does not send the request again."""
+
+    def __init__(self, cause: aiohttp.ClientError) -> None:
+        super().__init__()
+        self.cause = cause
+
+
+@dataclass(slots=True)
+class Meter:
+    """How many requests were made."""
+
+    requests: int = 0
+
+
+_METER: ContextVar[Meter | None] = ContextVar("meter", default=None)
+
+
+@contextmanager
+def metered() -> Iterator[Meter]:
+    """Count the requests that are made within, so that a budget pays for what it was spent on."""
+    token = _METER.set(meter := Meter())
+    try:
+        yield meter
+    finally:
+        _METER.reset(token)
 
 
 @dataclass(slots=True)
@@ -119,10 +147,13 @@ class Transport:
         await self._stack.aclose()
         self._kept = self._fresh = None
 
-    async def post(
-        self, url: str, form: Mapping[str, str], purpose: Purpose, secret: str
-    ) -> Answer:
-        """POST ``form`` to ``url``, once, and give back whatever answer comes.
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long requests may take that have no timeouts of their own."""
+        return self._timeouts
+
+    async def send(self, call: Call, purpose: Purpose, secret: str) -> Answer:
+        """Make one request, once, and give back whatever answer comes.
 
         Every complete answer is returned, whatever its status. ``secret`` is the account's key:
         it appears in nothing that is returned or raised. A cancellation propagates.
@@ -135,9 +166,13 @@ class Transport:
         session = self._fresh if purpose.acts else self._kept
         if session is None:
             raise RuntimeError("the transport is not open")
+        if meter := _METER.get():
+            meter.requests += 1
         witness = _Witness()
         try:
-            await self._exchange(session, url, urlencode(form), purpose, witness)
+            await self._exchange(session, call, purpose, witness)
+        except _Broken as broken:
+            raise _failure_of(broken.cause, witness, purpose, secret) from None
         except Exception as error:  # noqa: BLE001 - whatever it is, an order may exist
             raise _failure_of(error, witness, purpose, secret) from None
         text = masked(witness.kept.decode("utf-8", "replace"), secret)
@@ -156,6 +191,7 @@ class Transport:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=_HEADERS,
             trust_env=False,
+            middlewares=(_only_once,),
             trace_configs=[trace],
         )
         return await self._stack.enter_async_context(session)
@@ -163,16 +199,17 @@ class Transport:
     async def _exchange(
         self,
         session: aiohttp.ClientSession,
-        url: str,
-        body: str,
+        call: Call,
         purpose: Purpose,
         witness: _Witness,
     ) -> None:
-        async with session.post(
-            url,
-            data=body.encode("ascii"),
+        async with session.request(
+            call.method,
+            call.target,
+            data=call.body,
+            headers=call.all_headers,
             allow_redirects=False,
-            timeout=self._timeout_of(purpose),
+            timeout=_timeout_of(purpose, call.timeouts or self._timeouts),
             trace_request_ctx=witness,
         ) as response:
             witness.status = response.status
@@ -184,14 +221,27 @@ class Transport:
                     response.close()
                     raise _TooLarge
 
-    def _timeout_of(self, purpose: Purpose) -> aiohttp.ClientTimeout:
-        totals = {
-            Purpose.ADD: self._timeouts.add,
-            Purpose.ACT: self._timeouts.add,
-            Purpose.READ: self._timeouts.read,
-            Purpose.SERVICES: self._timeouts.services,
-        }
-        return aiohttp.ClientTimeout(total=totals[purpose], connect=self._timeouts.connect)
+
+def _timeout_of(purpose: Purpose, timeouts: Timeouts) -> aiohttp.ClientTimeout:
+    totals = {
+        Purpose.ADD: timeouts.add,
+        Purpose.ACT: timeouts.add,
+        Purpose.READ: timeouts.read,
+        Purpose.SERVICES: timeouts.services,
+    }
+    return aiohttp.ClientTimeout(total=totals[purpose], connect=timeouts.connect)
+
+
+async def _only_once(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """The client repeats a GET whose connection broke by itself, and an order would be two."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Broken(error) from error
 
 
 async def _note_headers_sent(

@@ -41,6 +41,7 @@ class Service:
     dripfeed: bool
     refill: bool
     cancel: bool
+    refill_days: int | None  # after an order's end; None is no limit
     keep_links: bool
     below_cost: bool
     enabled: bool
@@ -71,7 +72,7 @@ class NewService:
 class ServiceChange:
     """What to change of a service; None leaves a field as it is.
 
-    ``disabled_reason`` goes with ``enabled``.
+    ``disabled_reason`` goes with ``enabled``; ``refill_days`` 0 takes the limit away.
     """
 
     name: str | None = None
@@ -81,6 +82,10 @@ class ServiceChange:
     maximum: int | None = None
     enabled: bool | None = None
     disabled_reason: str | None = None
+    refill: bool | None = None
+    cancel: bool | None = None
+    refill_days: int | None = None
+    dripfeed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,12 @@ class TrackingSettings(_Section):
     balance_ms: int = Field(default=300_000, ge=10)
 
 
+class RefillSettings(_Section):
+    """``wait_ms`` after its end, and after each request, an order may be refilled; 0 is at once."""
+
+    wait_ms: int = Field(default=86_400_000, ge=0)
+
+
 class LogSettings(_Section):
     """``level`` is one of debug, info, warning, error."""
 
@@ -132,6 +138,7 @@ class SettingsModel(BaseModel):
     intake: IntakeSettings = IntakeSettings()
     dispatch: DispatchSettings = DispatchSettings()
     tracking: TrackingSettings = TrackingSettings()
+    refills: RefillSettings = RefillSettings()
     log: LogSettings = LogSettings()
 
 

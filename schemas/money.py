@@ -70,6 +70,30 @@ def undelivered_part(charge: Micros, remains: int, quantity: int) -> Micros:
     return charge * remains // quantity
 
 
+def first_shares(charge: Micros, number: int, parts: int) -> Micros:
+    """What the first ``number`` of ``parts`` equal parts of an order cost together, rounded down.
+
+    Raises:
+        ValueError: when ``number`` is not within 0..parts.
+    """
+    if not 0 <= number <= parts or parts <= 0:
+        raise ValueError("the number of shares must lie between 0 and the number of parts")
+    return charge * number // parts
+
+
+def share_of(charge: Micros, number: int, parts: int) -> Micros:
+    """What part ``number`` (1, 2 … ``parts``) of an order costs; all shares add up to the charge.
+
+    The last takes what the others leave; a share of a tiny charge may be 0.
+
+    Raises:
+        ValueError: when there is no such part.
+    """
+    if number <= 0:
+        raise ValueError("parts are numbered from 1")
+    return first_shares(charge, number, parts) - first_shares(charge, number - 1, parts)
+
+
 def refund_due(target: Micros, refunded: Micros, charge: Micros) -> Micros:
     """What is still to be paid so that refunds reach ``target``; the only refund rule there is.
 

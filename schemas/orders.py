@@ -16,6 +16,7 @@ RouteKey: TypeAlias = tuple[int, str]
 class OrderState(StrEnum):
     """Where an order is. The words are the same in the database, the CLI, logs and metrics."""
 
+    SCHEDULED = "scheduled"  # accepted and paid, delivered in runs that are orders of their own
     QUEUED = "queued"  # accepted and paid, not sent
     SENDING = "sending"  # an attempt is committed, its request may be on the wire
     UNKNOWN = "unknown"  # the upstream may have accepted it, nothing proves either
@@ -35,6 +36,14 @@ OPEN_STATES = frozenset(OrderState) - FINAL_STATES
 
 #: Every move that exists (``reliability`` B3). What is not listed cannot happen; audit checks it.
 MOVES: dict[OrderState, frozenset[OrderState]] = {
+    OrderState.SCHEDULED: frozenset(
+        {
+            OrderState.SCHEDULED,  # no further runs
+            OrderState.COMPLETED,
+            OrderState.PARTIAL,
+            OrderState.CANCELED,
+        }
+    ),
     OrderState.QUEUED: frozenset(
         {
             OrderState.QUEUED,  # another route
@@ -114,7 +123,9 @@ FINAL_WORDS: dict[OrderState, WireStatus] = {
 class NewOrder(NamedTuple):
     """An order as intake accepts it, already priced and routed.
 
-    ``rate`` is per 1,000, ``cost`` is what we expect to pay for the whole.
+    ``rate`` is per 1,000, ``cost`` is what we expect to pay for the whole. ``runs`` is the number
+    of parts that it is delivered in, if it is. With ``interval_minutes`` we make them, and
+    the order is born ``scheduled``; without, the upstream does.
 
     A row of the database's type ``new_order``: the same columns in the same order.
     """
@@ -133,6 +144,8 @@ class NewOrder(NamedTuple):
     currency: str
     request_id: str
     cost: Micros
+    runs: int | None = None
+    interval_minutes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +177,7 @@ class Order:
     created_at: datetime
     updated_at: datetime
     missing_since: datetime | None  # the upstream says since then that it does not have it
+    parent_id: int | None = None  # the order that this one is a part of
 
 
 class PlannedRoute(NamedTuple):
@@ -268,6 +282,30 @@ class NamedOrder:
     link: str
     quantity: int
     parameters: str | None
+    runs: int | None
+    interval_minutes: int | None
+
+
+class OrderMark(NamedTuple):
+    """What an order is recognised by when it is asked for again without a name.
+
+    ``fingerprint`` is a hash, in 64 signed bits, of everything that was ordered.
+    """
+
+    reseller_id: int
+    fingerprint: int
+    order_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreceivedOrder:
+    """An open order whose answer may not have reached its client.
+
+    While it is ``fresh``, the process that answers it may still say otherwise.
+    """
+
+    mark: OrderMark
+    fresh: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +346,7 @@ class OrderRecord:
     wire_remains: int
     created_at: datetime
     updated_at: datetime
+    parent_id: int | None
 
 
 @dataclass(frozen=True, slots=True)

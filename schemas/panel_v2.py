@@ -21,10 +21,19 @@ INCORRECT_REQUEST = "Incorrect request"
 INVALID_KEY = "Invalid API key"
 INCORRECT_SERVICE = "Incorrect service ID"
 INCORRECT_ORDER = "Incorrect order ID"
-INCORRECT_QUANTITY = "Incorrect quantity"
 BAD_LINK = "Bad link"
 NOT_ENOUGH_FUNDS = "Not enough funds on balance"
+ACTIVE_LINK = "You have active order with this link. Please wait until order being completed."
+PRICE_CHANGED = "Price changed"
 EXTERNAL_ID_USED = "external_id was used with other parameters"
+REFILL_DISABLED = "Refill is disabled for this service"
+REFILL_TOO_EARLY = "The order was completed or refill was requested less than 24 hours ago"
+REFILL_OPEN = "The refill task is not completed for this order"
+REFILL_OVER = "Refill days are over"
+REFILL_NOT_FOUND = "Refill not found"
+NOT_COMPLETED = "The order is not completed"
+CANCEL_UNAVAILABLE = "Cancel is not available"
+CANCEL_REQUESTED = "Cancel already requested"
 SUSPENDED = "Your account has been suspended."
 IP_NOT_ALLOWED = "IP not allowed"
 TOO_MANY_REQUESTS = "Too many requests"
@@ -51,18 +60,12 @@ def incorrect(parameter: str) -> str:
 
 #: At most this many ids in one call, as the reference documents.
 MAX_IDS = 100
-MAX_LINK = 2048
 
 _EXTERNAL_ID = re.compile(r"[\x20-\x7e]{1,255}")
 _ABSENT = frozenset({"", "undefined", "null", "nan", "none"})
-_QUANTITY = re.compile(r"(0|[1-9][0-9]{0,39})(?:\.0)?", re.ASCII)
 _ID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _BLANKS = " \t"
 _SEPARATORS = re.compile(r"[,;\s]+")
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE | re.ASCII)
-#: A dot tells ``host.example:8080/`` from ``javascript:1/``.
-_HOST_PORT = re.compile(r"[^/?#:]*\.[^/?#:]*:[0-9]{1,5}(?:[/?#]|$)", re.ASCII)
-_SECOND_LINK = re.compile(r"[,;|]https?://", re.IGNORECASE)
 _MAX_INT = 2**31 - 1
 
 
@@ -74,48 +77,12 @@ def given(text: str | None) -> str | None:
     return None if trimmed.lower() in _ABSENT else trimmed
 
 
-def read_quantity(text: str) -> int:
-    """A quantity: ASCII digits with outer blanks; a single trailing ``.0`` is tolerated.
-
-    Raises:
-        PanelError: ``Incorrect quantity``.
-    """
-    match = _QUANTITY.fullmatch(text.strip(_BLANKS))
-    if match is None:
-        raise PanelError(INCORRECT_QUANTITY)
-    return int(match[1])
-
-
 def read_id(text: str) -> int | None:
     """A positive id below 2³¹ in plain digits, or None."""
     if _ID.fullmatch(text) is None:
         return None
     number = int(text)
     return number if number <= _MAX_INT else None
-
-
-def read_link(text: str) -> str:
-    """A link or user name, as given apart from outer blanks.
-
-    Raises:
-        PanelError: ``Bad link`` when it is empty or too long, holds blanks, control or invisible
-            characters, names a scheme other than http(s), carries credentials, is several links,
-            or is what a spreadsheet takes for a formula.
-    """
-    link = text.strip(_BLANKS)
-    if not link or len(link) > MAX_LINK or not link.isprintable() or " " in link:
-        raise PanelError(BAD_LINK)
-    if link[0] == "=" or _SECOND_LINK.search(link):
-        raise PanelError(BAD_LINK)
-    scheme = _SCHEME.match(link)
-    if scheme is None or _HOST_PORT.match(link):
-        return link
-    rest = link[scheme.end() :]
-    authority = re.split(r"[/?#]", rest.removeprefix("//"), maxsplit=1)[0]
-    sound = rest.startswith("//") and authority and "@" not in authority
-    if scheme[1].lower() not in ("http", "https") or not sound:
-        raise PanelError(BAD_LINK)
-    return link
 
 
 def read_external_id(texts: Iterable[str]) -> str | None:
@@ -133,18 +100,6 @@ def read_external_id(texts: Iterable[str]) -> str | None:
     if given_names or _EXTERNAL_ID.fullmatch(name) is None:
         raise PanelError(INCORRECT_REQUEST)
     return name
-
-
-def read_lines(text: str) -> list[str]:
-    r"""The non-empty lines of a list, trimmed.
-
-    Lines end with ``\r\n``, ``\n`` or ``\r``; the two characters backslash and n count as a line
-    end only where there is no real one, for clients that quote badly.
-    """
-    unified = text.replace("\r\n", "\n").replace("\r", "\n")
-    if "\n" not in unified:
-        unified = unified.replace("\\n", "\n")
-    return [line for line in (raw.strip() for raw in unified.split("\n")) if line]
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ class UpstreamStatus:
 
     ``word`` is None when the raw word is not known or the answer for this id was an ``error``.
     ``remains`` is the integer as the upstream sent it, which may lie outside 0..quantity.
-    ``charge`` is in the currency of the provider account.
+    ``charge`` is in the currency of the provider account. A subscription names the orders that it
+    has made so far and how many posts it has served.
     """
 
     word: UpstreamWord | None
@@ -88,6 +89,8 @@ class UpstreamStatus:
     charge: Decimal | None = None
     currency: str | None = None
     error: str | None = None
+    orders: tuple[str, ...] = ()
+    posts: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _SQL_TEXT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _STORE_NAMES = re.compile(
-    r"(get|list|insert|set|claim|lock|debit|credit|count|lease|make)_\w+|_\w+|columns"
+    r"(get|list|insert|set|delete|claim|lock|debit|credit|count|lease|make)_\w+|_\w+|columns"
 )
 #: What makes a module's answers depend on anything but its arguments.
 _IMPURE = frozenset(

@@ -64,6 +64,8 @@ class World:
         maximum: int = 10_000,
         upstream_service: str = "1",
         enabled: bool = True,
+        refill: bool = False,
+        cancel: bool = False,
     ) -> int:
         """A service for sale; its id."""
         new = NewService(
@@ -75,8 +77,8 @@ class World:
             minimum=minimum,
             maximum=maximum,
             dripfeed=False,
-            refill=False,
-            cancel=False,
+            refill=refill,
+            cancel=cancel,
             enabled=enabled,
             disabled_reason=None if enabled else "off for a test",
             cost=parse_rate(rate) // 2,

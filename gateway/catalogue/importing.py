@@ -10,6 +10,7 @@ from gateway.store.connection import Pool, transaction
 from schemas.catalogue import NewService, Route, Service, ServiceChange
 from schemas.money import BadAmount, micros_from, rate_above
 from schemas.providers import ProviderRecord
+from schemas.services import SERVICE_TYPES
 from schemas.upstream import RefusedRow, UpstreamCatalogue, UpstreamService
 
 #: Prices above this, per 1,000 in the house currency, stand for "not for sale" at many panels.
@@ -50,10 +51,10 @@ def new_service(row: UpstreamService, markup_percent: Decimal) -> NewService:
         rate=rate_above(row.rate, markup_percent),
         minimum=row.minimum,
         maximum=row.maximum,
-        # Drip-feed, refills and cancellations are not offered yet, whatever the upstream can do.
-        dripfeed=False,
-        refill=False,
-        cancel=False,
+        # We make the runs of a drip-feed, whatever the upstream can do.
+        dripfeed=row.type_known and SERVICE_TYPES[row.type].dripfeed,
+        refill=row.refill,
+        cancel=row.cancel,
         enabled=row.type_known,
         disabled_reason=None if row.type_known else f"the type {row.type!r} is not known",
         cost=micros_from(row.rate),

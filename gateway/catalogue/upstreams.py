@@ -1,21 +1,25 @@
 """Provider accounts: how they are added, and the adapter that speaks for each."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from gateway.errors import UserError
 from gateway.store import providers as store
-from gateway.store.connection import Connection
+from gateway.store.connection import Connection, Pool, transaction
 from providers.account import BadAccount, ProviderAccount
 from providers.base import Provider
 from providers.errors import ProviderError
 from providers.limits import Timeouts
+from providers.refusals import normalised
 from providers.registry import create_provider, is_worked_by_hand
 from providers.transport import Transport
 from schemas.config import Budget, DispatchSettings
 from schemas.providers import ProviderRecord
+from schemas.upstream import RefusalGroup
 
 
 def timeouts(settings: DispatchSettings) -> Timeouts:
@@ -31,14 +35,18 @@ def adapt(record: ProviderRecord, transport: Transport) -> tuple[Provider, Budge
         BadAccount: when the account's options cannot work.
     """
     mine = {k: v for k, v in record.options.items() if k in Budget.model_fields}
-    theirs = {k: v for k, v in record.options.items() if k not in Budget.model_fields}
     try:
         budget = Budget.model_validate(mine)
     except ValidationError as error:
         first = error.errors()[0]
         raise BadAccount(f"provider {record.name}: {first['loc'][0]}: {first['msg']}") from None
-    account = ProviderAccount(record.name, record.url, record.key, theirs)
-    return create_provider(record.kind, account, transport), budget
+    return create_provider(record.kind, account_of(record), transport), budget
+
+
+def account_of(record: ProviderRecord) -> ProviderAccount:
+    """What an adapter needs to know of an account: all but what we spend there."""
+    theirs = {k: v for k, v in record.options.items() if k not in Budget.model_fields}
+    return ProviderAccount(record.name, record.url, record.key, theirs)
 
 
 async def add_provider(  # noqa: PLR0913 - what an account consists of
@@ -75,12 +83,13 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
         raise UserError(str(error)) from None
     except ProviderError as error:
         raise UserError(f"{name} was not added, its balance cannot be read: {error}") from None
+    stored = _as_stored(options)
     if currency_there not in (None, currency):
         raise UserError(
             f"{name} was not added: its account is in {currency_there}, this gateway works in "
             f"{currency} only"
         )
-    await store.insert_provider(conn, name, kind, url, key, currency, json.dumps(options))
+    await store.insert_provider(conn, name, kind, url, key, currency, stored)
     return await find_provider(conn, name)
 
 
@@ -97,6 +106,61 @@ async def pause_provider(conn: Connection, name: str, reason: str | None) -> Pro
     record = await find_provider(conn, name)
     await store.set_provider_paused(conn, record.id, reason)
     return await find_provider(conn, name)
+
+
+async def change_provider(
+    pool: Pool,
+    transport: Transport,
+    name: str,
+    change: Callable[[ProviderRecord], ProviderRecord],
+) -> ProviderRecord:
+    """Give an account another address, key or options; lanes follow within a second.
+
+    What ``change`` makes of it is proved by an adapter before it is stored. Nothing is asked of
+    the panel, so that an account can be mended while its panel is away.
+
+    Raises:
+        UserError: when there is no such account, or the result cannot work.
+    """
+    async with pool.acquire() as conn, transaction(conn):
+        record = await store.lock_provider(conn, name)
+        if record is None:
+            return await find_provider(conn, name)  # raises, with the known names
+        changed = change(record)
+        try:
+            adapt(changed, transport)
+        except BadAccount as error:
+            raise UserError(str(error)) from None
+        options = _as_stored(changed.options)
+        await store.set_provider_address(conn, record.id, changed.url, changed.key)
+        await store.set_provider_options(conn, record.id, options)
+    return changed
+
+
+def _as_stored(options: dict[str, Any]) -> str:
+    """The options as JSON that the database takes. Raises ``UserError`` where there is none."""
+    try:
+        text = json.dumps(options, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError):
+        raise UserError("an option is neither text, number, flag, list nor mapping") from None
+    if "\\u0000" in text:
+        raise UserError("an option contains a NUL character, which cannot be stored")
+    return text
+
+
+def taught(record: ProviderRecord, text: str, group: RefusalGroup) -> ProviderRecord:
+    """The account, with an operator's decision on what a refusal in these words means.
+
+    Raises:
+        UserError: for a text without words.
+    """
+    if not normalised(text):
+        raise UserError("the text is empty: give the panel's words exactly as the attempt shows")
+    known = record.options.get("known_refusals", {})
+    others = {t: g for t, g in known.items() if normalised(t) != normalised(text)}
+    options = record.options | {"known_refusals": {**others, text: str(group)}}
+    return replace(record, options=options)
 
 
 async def find_provider(conn: Connection, name: str) -> ProviderRecord:

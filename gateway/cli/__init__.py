@@ -5,11 +5,21 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
-from gateway.cli import audits, keys, orders, providers, resellers, routes, running, services
+from gateway.cli import (
+    audits,
+    keys,
+    orders,
+    providers,
+    refills,
+    resellers,
+    routes,
+    running,
+    services,
+)
 from gateway.embedded import EmbeddedError
 from gateway.errors import UserError
 
-_GROUPS = (running, resellers, keys, providers, services, routes, orders, audits)
+_GROUPS = (running, resellers, keys, providers, services, routes, orders, refills, audits)
 
 
 def parser() -> argparse.ArgumentParser:

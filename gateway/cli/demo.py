@@ -36,6 +36,8 @@ _BUDGET = {"adds_per_minute": 6_000, "reads_per_minute": 600, "in_flight": 20}
 _SANDBOX_PATIENCE_SECONDS = 20.0
 #: A demo's orders should move while one watches.
 _DEMO_TRACKING = {"first_ms": 1_000, "idle_ms": 250}
+#: And one may want to try a refill without waiting for a day.
+_DEMO_REFILLS = {"wait_ms": 5_000}
 
 
 def forget_ready_file(file: Path | None) -> None:
@@ -86,7 +88,10 @@ def _tell(step: str) -> None:
 
 def _for_demo(settings: Settings, data_dir: Path) -> Settings:
     tracking = settings.tracking.model_copy(update=_DEMO_TRACKING)
-    return settings.model_copy(update={"data_dir": data_dir, "tracking": tracking})
+    refills = settings.refills.model_copy(update=_DEMO_REFILLS)
+    return settings.model_copy(
+        update={"data_dir": data_dir, "tracking": tracking, "refills": refills}
+    )
 
 
 def _keep_pepper(data_dir: Path) -> None:
@@ -209,6 +214,9 @@ def _what_to_try(gateway: Gateway, key: str, panel: str, data_dir: Path) -> str:
         call("action=add&service=1&link=https://instagram.com/p/example&quantity=1000"),
         call("action=status&order=1"),
         call("action=status&orders=1,2"),
+        call("action=refill&order=1"),
+        call("action=refill_status&refill=1"),
+        call("action=cancel&orders=1,2"),
         "",
         f"  API       {url}",
         f"  metrics   {gateway.internal_url}/metrics",

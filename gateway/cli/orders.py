@@ -1,16 +1,22 @@
 """``smm-gateway order``."""
 
 import argparse
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gateway.cli.by_hand import add_report_command
+from gateway.cli.refills import refill_row
 from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.errors import UserError
-from gateway.store import attempts
+from gateway.orders.cancellations import request_cancels
+from gateway.orders.cancelling import Step
+from gateway.store import attempts, cancellations, refills, schedules
 from gateway.store import orders as store
 from gateway.store.connection import Pool
+from schemas.aftercare import CancelRecord
 from schemas.money import format_amount
 from schemas.orders import AttemptRecord, OrderRecord, OrderState
+from schemas.schedules import Run, Schedule
 
 
 def add_commands(commands: Any) -> None:
@@ -21,6 +27,11 @@ def add_commands(commands: Any) -> None:
     shown = verbs.add_parser("show", parents=[flags], help="one order with its attempts")
     shown.add_argument("id", type=number)
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
+    stopped = verbs.add_parser(
+        "cancel", parents=[flags], help="cancel an order, or ask its upstream to"
+    )
+    stopped.add_argument("id", type=number)
+    stopped.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _cancel(a, p)))
     listed = verbs.add_parser("list", parents=[flags], help="the newest orders")
     listed.add_argument("--state", choices=[state.value for state in OrderState])
     listed.add_argument("--reseller")
@@ -46,6 +57,27 @@ def _order(order: OrderRecord) -> dict[str, object]:
         "service": order.service_id,
         "reseller": order.reseller,
         "external_id": order.external_id,
+        "parent": order.parent_id,
+    }
+
+
+def _plan(plan: Schedule, runs: list[Run]) -> dict[str, object]:
+    due = plan.next_run_at
+    return {
+        "runs": f"{len(runs)} of {plan.runs}",
+        "interval_minutes": plan.interval_minutes,
+        "next_run_at": due.isoformat(timespec="seconds") if due else None,
+    }
+
+
+def _run(run: Run) -> dict[str, object]:
+    return {
+        "run": run.number,
+        "order": run.order_id,
+        "state": run.state,
+        "quantity": run.quantity,
+        "charge": format_amount(run.charge),
+        "refunded": format_amount(run.refunded),
     }
 
 
@@ -63,6 +95,15 @@ def _attempt(attempt: AttemptRecord) -> dict[str, object]:
     }
 
 
+def _cancellation(request: CancelRecord) -> dict[str, object]:
+    return {
+        "state": request.state,
+        "tries": request.tries,
+        "reason": request.reason,
+        "requested_at": request.requested_at.isoformat(timespec="seconds"),
+    }
+
+
 async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
         order = await store.get_order(conn, arguments.id)
@@ -70,11 +111,49 @@ async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
             raise UserError(f"there is no order {arguments.id}: see `smm-gateway order list`")
         tried = [_attempt(a) for a in await attempts.list_attempts(conn, order.id)]
         states = await attempts.list_states(conn, order.id)
-    show(arguments, _order(order))
-    if not arguments.json:
-        print("history    ", " > ".join(states))
-        for attempt in tried:
-            print("attempt    ", "  ".join(f"{k}={v}" for k, v in attempt.items() if v is not None))
+        asked = await refills.list_refills(conn, state=None, order_id=order.id, limit=100)
+        cancel = await cancellations.get_cancellation(conn, order.id)
+        plan = (await schedules.list_schedules(conn, [order.id])).get(order.id)
+        runs = await schedules.list_runs(conn, [order.id])
+    stopped = _cancellation(cancel) if cancel else None
+    parts = [_run(run) for run in runs]
+    refilled = [refill_row(refill) for refill in asked]
+    shown = _order(order) | (_plan(plan, runs) if plan else {})
+    if arguments.json:
+        more = {"parts": parts} if plan else {}
+        show(arguments, shown | {"cancel": stopped, "refills": refilled} | more)
+        return 0
+    show(arguments, shown)
+    print("history    ", " > ".join(states))
+    _print_rows("part", parts)
+    _print_rows("attempt", tried)
+    _print_rows("cancel", [stopped] if stopped else [])
+    _print_rows("refill", refilled)
+    return 0
+
+
+def _print_rows(name: str, rows: Iterable[Mapping[str, object]]) -> None:
+    for row in rows:
+        print(f"{name:<11} ", "  ".join(f"{k}={v}" for k, v in row.items() if v is not None))
+
+
+async def _cancel(arguments: argparse.Namespace, pool: Pool) -> int:
+    done = await request_cancels(pool, None, [arguments.id])
+    if refusal := done.refused.get(arguments.id):
+        raise UserError(
+            f"order {arguments.id} was not canceled ({refusal}): "
+            f"see `smm-gateway order show {arguments.id}`"
+        )
+    said = {
+        Step.AT_ONCE: "canceled, all is refunded",
+        Step.STORED: "stored: its upstream is asked, and money moves when the order ends there",
+    }
+    step = done.steps[arguments.id]
+    show(
+        arguments,
+        {"order": arguments.id, "cancel": step},
+        text=lambda: f"order {arguments.id}: {said[step]}",
+    )
     return 0
 
 

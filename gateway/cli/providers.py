@@ -1,25 +1,17 @@
 """``smm-gateway provider``."""
 
 import argparse
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import yaml
-
 from gateway.catalogue import importing, upstreams
+from gateway.cli import probing, upstream_accounts
 from gateway.cli.session import printing_flags, run_with_database, show
+from gateway.cli.upstream_accounts import account_fields, options_from, speaking_to
 from gateway.config import Settings
-from gateway.errors import UserError
 from gateway.store import providers as store
 from gateway.store.connection import Pool
-from providers.account import BadAccount
-from providers.base import Provider
-from providers.errors import ProviderError
 from providers.registry import provider_kinds
 from providers.transport import Transport
-from schemas.money import format_amount
-from schemas.providers import ProviderRecord
 
 
 def add_commands(commands: Any) -> None:
@@ -55,48 +47,8 @@ def add_commands(commands: Any) -> None:
     resumed = verbs.add_parser("resume", parents=[flags], help="end a pause")
     resumed.add_argument("name")
     resumed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _pause(a, p, None)))
-
-
-def options_from(pairs: list[str]) -> dict[str, Any]:
-    """Read ``NAME=VALUE`` pairs; values are read as YAML, so that numbers are numbers.
-
-    Raises:
-        UserError: for a pair without ``=``, or a value that cannot be read.
-    """
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise UserError(f"--set {pair}: write NAME=VALUE")
-        try:
-            options[name.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {pair}: the value cannot be read") from None
-    return options
-
-
-@asynccontextmanager
-async def speaking_to(settings: Settings, record: ProviderRecord) -> AsyncIterator[Provider]:
-    """The adapter of an account; what the upstream does wrong becomes one clear line."""
-    async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
-        try:
-            yield upstreams.adapt(record, transport)[0]
-        except (ProviderError, BadAccount) as error:
-            raise UserError(f"{record.name}: {error}") from None
-
-
-def _record(record: ProviderRecord) -> dict[str, object]:
-    return {
-        "id": record.id,
-        "name": record.name,
-        "kind": record.kind,
-        "url": record.url,
-        "currency": record.currency,
-        "options": record.options,
-        "held": record.held_reason if record.holds else None,
-        "paused": record.paused_reason,
-        "balance": None if record.balance is None else format_amount(record.balance),
-    }
+    upstream_accounts.add_verbs(verbs, flags)
+    probing.add_verbs(verbs, flags)
 
 
 async def _add(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
@@ -114,19 +66,21 @@ async def _add(arguments: argparse.Namespace, settings: Settings, pool: Pool) ->
             options=options_from(arguments.set),
             currency=settings.currency,
         )
-    show(arguments, _record(made))
+    show(arguments, account_fields(made))
     return 0
 
 
 async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
-        show(arguments, [_record(r) for r in await store.list_providers(conn)])
+        show(arguments, [account_fields(r) for r in await store.list_providers(conn)])
     return 0
 
 
 async def _pause(arguments: argparse.Namespace, pool: Pool, reason: str | None) -> int:
     async with pool.acquire() as conn:
-        show(arguments, _record(await upstreams.pause_provider(conn, arguments.name, reason)))
+        show(
+            arguments, account_fields(await upstreams.pause_provider(conn, arguments.name, reason))
+        )
     return 0
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from gateway.catalogue import upstreams
 from gateway.catalogue.routes import change_route, find_offer, make_route, remove_route
-from gateway.cli.providers import speaking_to
 from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.cli.upstream_accounts import speaking_to
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.store import services

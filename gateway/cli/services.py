@@ -7,8 +7,8 @@ from typing import Any
 
 from gateway.catalogue import importing, upstreams
 from gateway.cli.by_hand import add_service_command
-from gateway.cli.providers import speaking_to
 from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.cli.upstream_accounts import speaking_to
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.store import services as store
@@ -17,6 +17,9 @@ from schemas.catalogue import Service, ServiceChange
 from schemas.money import BadAmount, format_amount, parse_rate
 from schemas.services import SERVICE_TYPES
 
+_ONLY_IN_SHOW = frozenset({"refill", "refill_days", "cancel"})
+_SWITCH = {"on": True, "off": False, None: None}
+_DAYS = re.compile(r"[1-9]\d{0,3}", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)%?", re.ASCII)
 
 
@@ -47,6 +50,10 @@ def _add_set(verbs: Any, flags: argparse.ArgumentParser) -> None:
     changed.add_argument("--category")
     changed.add_argument("--min", type=int, dest="minimum")
     changed.add_argument("--max", type=int, dest="maximum")
+    changed.add_argument("--refill", choices=["on", "off"], help="whether refills are offered")
+    changed.add_argument("--refill-days", help="for so long after an order's end, or none")
+    changed.add_argument("--cancel", choices=["on", "off"], help="whether cancelling is offered")
+    changed.add_argument("--dripfeed", choices=["on", "off"], help="whether drip-feed is offered")
     switch = changed.add_mutually_exclusive_group()
     switch.add_argument("--enable", action="store_const", const=True, dest="enabled")
     switch.add_argument("--disable", action="store_const", const=False, dest="enabled")
@@ -62,7 +69,11 @@ def _service(service: Service) -> dict[str, object]:
         "rate": format_amount(service.rate),
         "min": str(service.minimum),
         "max": str(service.maximum),
+        "dripfeed": service.dripfeed,
         "enabled": service.enabled,
+        "refill": service.refill,
+        "refill_days": service.refill_days,
+        "cancel": service.cancel,
         "disabled_reason": service.disabled_reason,
         "routes": [
             {
@@ -80,6 +91,18 @@ def _percent(text: str) -> Decimal:
     if match is None:
         raise UserError(f"--markup {text}: write a percentage like 25%")
     return Decimal(match[1])
+
+
+def _days(text: str | None) -> int | None:
+    """Days as they are written in a change: 0 takes the limit away."""
+    if text is None:
+        return None
+    if text == "none":
+        return 0
+    match = _DAYS.fullmatch(text)
+    if match is None:
+        raise UserError(f"--refill-days {text}: write a number of days from 1 to 9999, or none")
+    return int(match[0])
 
 
 async def _import(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
@@ -110,7 +133,10 @@ async def _import(arguments: argparse.Namespace, settings: Settings, pool: Pool)
 
 async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
-        show(arguments, [_service(s) for s in await store.list_services(conn)])
+        rows = [_service(s) for s in await store.list_services(conn)]
+    if not arguments.json:
+        rows = [{k: v for k, v in row.items() if k not in _ONLY_IN_SHOW} for row in rows]
+    show(arguments, rows)
     return 0
 
 
@@ -127,6 +153,10 @@ async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
     return 0
 
 
+def _can_drip(service: Service) -> bool:
+    return service.type in SERVICE_TYPES and SERVICE_TYPES[service.type].dripfeed
+
+
 async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
     service = await _find(pool, arguments.id)
     try:
@@ -139,14 +169,20 @@ async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
         raise UserError("min must be above 0 and not above max, and max below 2147483648")
     if arguments.enabled and service.type not in SERVICE_TYPES:
         raise UserError(f"service {service.id} has the type {service.type!r}, which is not known")
+    if arguments.dripfeed == "on" and not _can_drip(service):
+        raise UserError(f"orders of the type {service.type!r} cannot be delivered in runs")
     change = ServiceChange(
         name=arguments.name or None,
         category=arguments.category or None,
         rate=rate,
         minimum=arguments.minimum,
         maximum=arguments.maximum,
+        dripfeed=_SWITCH[arguments.dripfeed],
         enabled=arguments.enabled,
         disabled_reason="switched off by an operator" if arguments.enabled is False else None,
+        refill=_SWITCH[arguments.refill],
+        cancel=_SWITCH[arguments.cancel],
+        refill_days=_days(arguments.refill_days),
     )
     async with pool.acquire() as conn:
         await store.set_service(conn, service.id, change)

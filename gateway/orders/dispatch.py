@@ -22,6 +22,7 @@ from gateway.store.connection import TRANSIENT, Connection, Pool, transaction
 from providers.base import Provider
 from providers.errors import Ambiguous, ProviderError, Rejected, Unavailable
 from schemas.config import DispatchSettings
+from schemas.order_parameters import QUANTITY
 from schemas.orders import (
     AttemptResult,
     AttemptState,
@@ -30,7 +31,7 @@ from schemas.orders import (
     OrderState,
 )
 from schemas.providers import ProviderRecord
-from schemas.services import SERVICE_TYPES, ParameterKind
+from schemas.services import SERVICE_TYPES
 from schemas.upstream import Placed, RefusalGroup, Submission
 
 log = structlog.get_logger()
@@ -48,16 +49,21 @@ def lease_ms(settings: DispatchSettings) -> int:
 
 
 def submission_of(order: ClaimedOrder) -> Submission:
-    """The order as an upstream sees it: link, quantity and what its type takes, nothing else."""
+    """The order as an upstream sees it: what its type takes, and nothing else.
+
+    Raises:
+        KeyError: for a parameter that the type needs and the order lacks.
+    """
+    kind = SERVICE_TYPES[order.service_type]
     values: dict[str, str] = {}
-    for parameter in SERVICE_TYPES[order.service_type].parameters:
-        match parameter.kind:
-            case ParameterKind.LINK:
-                values[parameter.name] = order.link
-            case ParameterKind.QUANTITY:
-                values[parameter.name] = str(order.quantity)
-            case ParameterKind.LINES:
-                values[parameter.name] = order.parameters[parameter.name]
+    for parameter in kind.parameters:
+        name = parameter.name
+        if parameter is kind.target:
+            values[name] = order.link
+        elif parameter is QUANTITY:
+            values[name] = str(order.quantity)
+        elif parameter.required or name in order.parameters:
+            values[name] = order.parameters[name]
     return Submission(order.upstream_service, values)
 
 

@@ -1,21 +1,28 @@
 """From a client's fields to an order that can be charged: checked and priced by its type."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 
 from schemas import panel_v2 as wire
 from schemas.catalogue import Service
-from schemas.money import Micros, charge_of
+from schemas.money import Micros, charge_of, parse_amount
+from schemas.order_parameters import INTERVAL, MAX_CHARGE, QUANTITY, RUNS
 from schemas.orders import NamedOrder
 from schemas.panel_v2 import PanelError
-from schemas.services import SERVICE_TYPES, Parameter, ParameterKind, Pricing
+from schemas.parameters import MAX_INT, Parameter, ParameterKind, pieces_in, read_day, read_value
+from schemas.resellers import DuplicatePolicy
+from schemas.services import SERVICE_TYPES, ServiceType
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What one reseller wants: a sound order at the price of one catalogue version.
 
-    ``external_id`` is the reseller's own name for it, under which it is placed at most once.
+    ``quantity`` is all that is charged, over every run of a drip-feed; ``interval`` is in minutes.
+    ``external_id`` is the reseller's own name for it, under which it is placed at most once;
+    ``duplicates`` says what becomes of a repetition without a name.
     """
 
     reseller_id: int
@@ -27,10 +34,30 @@ class Draft:
     charge: Micros
     request_id: str
     external_id: str | None = None
+    duplicates: DuplicatePolicy = DuplicatePolicy.ALLOW
+    runs: int | None = None
+    interval: int | None = None
+    max_charge: Micros | None = None
+
+    @property
+    def per_run(self) -> int:
+        """The quantity of each run; of an order without drip-feed, all of it."""
+        return self.quantity // (self.runs or 1)
+
+
+def utc_today() -> date:
+    """The day it is, in UTC."""
+    return datetime.now(UTC).date()
 
 
 def draft_order(
-    service: Service, fields: dict[str, str], *, reseller_id: int, currency: str, request_id: str
+    service: Service,
+    fields: Mapping[str, str],
+    *,
+    reseller_id: int,
+    currency: str,
+    request_id: str,
+    today: Callable[[], date] = utc_today,
 ) -> Draft:
     """Check an ``add`` against its service's type and price it.
 
@@ -38,76 +65,142 @@ def draft_order(
         PanelError: with the text that the client gets.
     """
     kind = SERVICE_TYPES[service.type]
-    link, quantity = "", 1
-    further: dict[str, str] = {}
-    for parameter in kind.parameters:
-        text = _required(fields, parameter)
-        if parameter.kind is ParameterKind.LINK:
-            link = wire.read_link(text)
-        elif parameter.kind is ParameterKind.QUANTITY:
-            quantity = wire.read_quantity(text)
-        else:
-            lines = _lines(text, parameter.name)
-            further[parameter.name] = "\n".join(lines)
-            if kind.counted == parameter.name:
-                quantity = len(lines)
-    if kind.counted is not None:
-        _check_range(quantity, service)
-    per_order = kind.pricing is Pricing.PER_ORDER
+    values = _values(kind, fields, today, keep_links=service.keep_links)
+    runs, interval = _drip_feed(fields)
+    limit = _option(fields, MAX_CHARGE)
+    max_charge = None if limit is None else parse_amount(limit)
+    quantity, charge = _priced(service, values, runs, max_charge)
+    link = values.pop(kind.target.name)
+    values.pop(QUANTITY.name, None)
     return Draft(
         reseller_id=reseller_id,
         currency=currency,
         service=service,
         link=link,
         quantity=quantity,
-        parameters=json.dumps(further) if further else None,
-        charge=service.rate if per_order else charge_of(service.rate, quantity),
+        parameters=json.dumps(values) if values else None,
+        charge=charge,
         request_id=request_id,
+        runs=runs,
+        interval=interval,
+        max_charge=max_charge,
     )
 
 
 def redraft(draft: Draft, service: Service) -> Draft:
-    """The same order at the price of another catalogue version.
+    """The same order at the price of another catalogue version; nothing of it is read again.
 
     Raises:
-        PanelError: when the service no longer takes it.
+        PanelError: when the service no longer takes it, or it now costs more than it may.
     """
-    fields = {"link": draft.link, "quantity": str(draft.quantity)}
-    priced = draft_order(
-        service,
-        fields | json.loads(draft.parameters or "{}"),
-        reseller_id=draft.reseller_id,
-        currency=draft.currency,
-        request_id=draft.request_id,
-    )
-    return replace(priced, external_id=draft.external_id)
+    if service.type != draft.service.type:
+        raise PanelError(wire.INCORRECT_SERVICE)
+    values = json.loads(draft.parameters or "{}") | {QUANTITY.name: str(draft.per_run)}
+    _, charge = _priced(service, values, draft.runs, draft.max_charge)
+    return replace(draft, service=service, charge=charge)
 
 
 def is_repeat(draft: Draft, earlier: NamedOrder) -> bool:
     """Whether a draft asks again for the order that was placed under its external id."""
     return (
-        (draft.service.id, draft.link, draft.quantity)
-        == (earlier.service_id, earlier.link, earlier.quantity)
+        (draft.service.id, draft.link, draft.quantity, draft.runs, draft.interval)
+        == (
+            earlier.service_id,
+            earlier.link,
+            earlier.quantity,
+            earlier.runs,
+            earlier.interval_minutes,
+        )
     ) and json.loads(draft.parameters or "{}") == json.loads(earlier.parameters or "{}")
 
 
-def _required(fields: dict[str, str], parameter: Parameter) -> str:
+def _values(
+    kind: ServiceType, fields: Mapping[str, str], today: Callable[[], date], *, keep_links: bool
+) -> dict[str, str]:
+    """The canonical values of what the type takes."""
+    values: dict[str, str] = {}
+    for parameter in kind.parameters:
+        text = fields.get(parameter.name)
+        value = parameter.default
+        if text is not None:
+            value = read_value(parameter, text, keep_links=keep_links) or value
+        if value is not None:
+            if parameter.kind is ParameterKind.DATE and _is_past(value, today()):
+                raise PanelError(wire.incorrect(parameter.name))
+            values[parameter.name] = value
+        elif parameter.required:
+            raise PanelError(wire.INCORRECT_REQUEST)
+    for parameter in kind.conditional:
+        if parameter.needed_when is not None and parameter.name not in values:
+            other, needing = parameter.needed_when
+            if values.get(other) == needing:
+                raise PanelError(wire.INCORRECT_REQUEST)
+    return values
+
+
+def _is_past(value: str, today: date) -> bool:
+    day = read_day(value)
+    return day is None or day < today
+
+
+def _option(fields: Mapping[str, str], parameter: Parameter) -> str | None:
     text = fields.get(parameter.name)
-    if parameter.kind is ParameterKind.QUANTITY:
-        text = wire.given(text)
-    if text is None:
-        raise PanelError(wire.INCORRECT_REQUEST)
-    return text
+    return None if text is None else read_value(parameter, text)
 
 
-def _lines(text: str, name: str) -> list[str]:
-    # Neither fits into the database, where it would take the whole group down.
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise PanelError(wire.incorrect(name))
-    lines = wire.read_lines(text)
-    if not lines:
+def _drip_feed(fields: Mapping[str, str]) -> tuple[int, int] | tuple[None, None]:
+    """Runs and the minutes between them, or nothing for an ordinary order."""
+    runs = _option(fields, RUNS)
+    if runs == "0":
+        return None, None
+    interval = _option(fields, INTERVAL)
+    if (runs is None) != (interval is None):
         raise PanelError(wire.INCORRECT_REQUEST)
-    return lines
+    if runs is None or interval is None or runs == "1":
+        return None, None
+    return int(runs), int(interval)
+
+
+def _priced(
+    service: Service, values: Mapping[str, str], runs: int | None, max_charge: Micros | None
+) -> tuple[int, Micros]:
+    """Quantity and charge of all runs, from values that are canonical."""
+    kind = SERVICE_TYPES[service.type]
+    if runs is not None and not (kind.dripfeed and service.dripfeed):
+        raise PanelError(wire.INCORRECT_REQUEST)
+    _check_limits(kind, service, values)
+    if kind.counted is None:
+        quantity, charge = 1, service.rate
+    else:
+        each = pieces_in(kind.counted, values[kind.counted.name])
+        times = (runs or 1) * _times(kind, values)
+        if each * times > MAX_INT:
+            raise PanelError(wire.above_maximum(MAX_INT // times))
+        quantity = each * times
+        charge = charge_of(service.rate, quantity)
+    if max_charge is not None and charge > max_charge:
+        raise PanelError(wire.PRICE_CHANGED)
+    return quantity, charge
+
+
+def _times(kind: ServiceType, values: Mapping[str, str]) -> int:
+    if not kind.times:
+        return 1
+    times = sum(int(values.get(parameter.name, "0")) for parameter in kind.times)
+    if times == 0:
+        # Without an end there is nothing that could be paid in advance.
+        raise PanelError(wire.incorrect(kind.times[0].name))
+    return times
+
+
+def _check_limits(kind: ServiceType, service: Service, values: Mapping[str, str]) -> None:
+    least = 0
+    for parameter in kind.limited:
+        pieces = pieces_in(parameter, values[parameter.name])
+        _check_range(pieces, service)
+        if pieces < least:
+            raise PanelError(wire.incorrect(kind.limited[0].name))
+        least = pieces
 
 
 def _check_range(quantity: int, service: Service) -> None:

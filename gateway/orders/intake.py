@@ -4,8 +4,10 @@ Order, charge and ledger entry are committed together before anyone is answered;
 is asked. One bad order of a group is refused alone.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -16,16 +18,33 @@ from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
 from gateway.money.ledger import BalanceLocked, Book
 from gateway.orders.drafting import Draft, redraft
 from gateway.orders.naming import Names
+from gateway.orders.receipts import Receipts
+from gateway.orders.repeats import Clue, Repeats, Undecided, clue_of
+from gateway.orders.subscriptions import posts_paid
 from gateway.store import orders, versions
 from gateway.store.connection import Connection, Pool, transaction
 from gateway.store.versions import ORDER_ID_BLOCK
-from schemas.orders import NewOrder
+from schemas.orders import NewOrder, OrderMark
 from schemas.panel_v2 import INCORRECT_SERVICE, NOT_ENOUGH_FUNDS, PanelError
 
 log = structlog.get_logger()
 
+#: A twin of an order that is just being answered asks again after so many seconds, doubling.
+_TWIN_SECONDS = 0.02
 #: Order ids are leased ahead, so that few groups wait for them; a restart loses the spare ones.
 _SPARE_BLOCKS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The order that a draft became, or the one that it repeats.
+
+    ``mark`` is set where it matters whether the answer arrives: settle it in the receipts.
+    """
+
+    order_id: int
+    repeated: bool = False
+    mark: OrderMark | None = None
 
 
 class Intake:
@@ -36,6 +55,7 @@ class Intake:
         pool: Pool,
         catalogue: Catalogue,
         wake: Callable[[Iterable[int]], None],
+        receipts: Receipts,
         *,
         largest: int,
         standings: Standings | None = None,
@@ -43,14 +63,29 @@ class Intake:
         self._pool = pool
         self._catalogue = catalogue
         self._wake = wake
+        self._receipts = receipts
         self._standings = {} if standings is None else standings
         self._planned: set[int] = set()
         self._ids: list[int] = []
-        self._groups: Groups[Draft, int] = Groups(self._accept, largest=largest)
-        self.submit = self._groups.submit
+        self._groups: Groups[Draft, Accepted] = Groups(self._accept, largest=largest)
         self.finish = self._groups.finish
 
-    async def _accept(self, drafts: Sequence[Draft]) -> Sequence[int | Exception]:
+    async def submit(self, draft: Draft) -> Accepted:
+        """Put an order into the next group, and return once it is committed.
+
+        Raises:
+            PanelError: with the text that the client gets.
+            Overloaded, GroupFailed: as ``Groups`` says.
+        """
+        pause = _TWIN_SECONDS
+        while True:
+            try:
+                return await self._groups.submit(draft)
+            except Undecided:
+                await asyncio.sleep(pause)
+                pause *= 2
+
+    async def _accept(self, drafts: Sequence[Draft]) -> Sequence[Accepted | Exception]:
         began = time.perf_counter()
         try:
             try:
@@ -61,29 +96,34 @@ class Intake:
         except Exception:
             ADDS.labels("error").inc(len(drafts))
             raise
-        accepted = [answer for answer in answers if isinstance(answer, int)]
+        found = [answer for answer in answers if isinstance(answer, Accepted)]
+        self._receipts.expect(answer.mark for answer in found if answer.mark is not None)
+        accepted = [answer.order_id for answer in found if not answer.repeated]
         seconds = time.perf_counter() - began
         GROUP_SIZE.observe(len(drafts))
         GROUP_SECONDS.observe(seconds)
         ADDS.labels("accepted").inc(len(accepted))
-        ADDS.labels("refused").inc(len(drafts) - len(accepted))
-        log.info(
-            "intake.committed",
-            ms=round(seconds * 1000, 1),
-            order_id=accepted,
-            request_id=[d.request_id for d in drafts],
-        )
+        ADDS.labels("repeated").inc(len(found) - len(accepted))
+        ADDS.labels("refused").inc(len(drafts) - len(found))
         if accepted:
+            log.info(
+                "intake.committed",
+                ms=round(seconds * 1000, 1),
+                order_id=accepted,
+                request_id=[d.request_id for d in drafts],
+            )
             planned, self._planned = self._planned, set()
             self._wake(planned)
         return answers
 
     async def _commit(
         self, drafts: Sequence[Draft], *, skip_locked: bool = False
-    ) -> list[int | Exception]:
+    ) -> list[Accepted | Exception]:
         """Charge and write a group, at the prices of the catalogue version that is true in it."""
         snapshot = self._catalogue.current
         priced: list[Draft | Exception] = list(drafts)
+        clues = [clue_of(draft) for draft in drafts]
+        received = self._receipts.arrived()
         async with self._pool.acquire() as conn:
             while True:
                 await self._lease_ids(conn, len(drafts))
@@ -91,12 +131,16 @@ class Intake:
                     resellers = {draft.reseller_id for draft in drafts}
                     book = await Book.open(conn, resellers, skip_locked=skip_locked)
                     names = await Names.open(conn, drafts)
-                    answers, accepted = self._decide(priced, book, names)
-                    if await orders.insert_orders(conn, accepted, snapshot.version):
+                    repeats = await Repeats.open(conn, clues, self._receipts)
+                    answers, accepted = self._decide(priced, clues, book, names, repeats)
+                    if current := await orders.insert_orders(conn, accepted, snapshot.version):
                         await book.write(conn)
                         await names.write(conn)
-                        self._planned.update(order.provider_id for order in accepted)
-                        return answers
+                        await repeats.write(conn, received)
+                if current:
+                    self._planned.update(order.provider_id for order in accepted)
+                    self._receipts.forget(received)
+                    return answers
                 snapshot = await self._catalogue.refresh(conn)
                 priced = [_repriced(draft, snapshot) for draft in drafts]
 
@@ -109,30 +153,45 @@ class Intake:
             self._ids[:0] = leased[::-1]
 
     def _decide(
-        self, drafts: Sequence[Draft | Exception], book: Book, names: Names
-    ) -> tuple[list[int | Exception], list[NewOrder]]:
-        answers: list[int | Exception] = []
+        self,
+        drafts: Sequence[Draft | Exception],
+        clues: Sequence[Clue],
+        book: Book,
+        names: Names,
+        repeats: Repeats,
+    ) -> tuple[list[Accepted | Exception], list[NewOrder]]:
+        answers: list[Accepted | Exception] = []
         accepted: list[NewOrder] = []
-        for draft in drafts:
+        for draft, clue in zip(drafts, clues, strict=True):
             if isinstance(draft, Exception):
                 answers.append(draft)
-                continue
-            earlier = names.earlier(draft)
-            if earlier is not None:
+            elif (earlier := _earlier(draft, clue, names, repeats)) is not None:
                 answers.append(earlier)
-                continue
-            if draft.reseller_id not in book:
+            elif draft.reseller_id not in book:
                 answers.append(GroupFailed("the balance is locked"))
-                continue
-            order_id = self._ids.pop()
-            if not book.charge(draft.reseller_id, draft.charge, order_id):
-                self._ids.append(order_id)
+            elif not book.charge(draft.reseller_id, draft.charge, self._ids[-1]):
                 answers.append(PanelError(NOT_ENOUGH_FUNDS))
-                continue
-            accepted.append(_new_order(order_id, draft, self._standings))
-            answers.append(order_id)
-            names.give(draft, order_id)
+            else:
+                order_id = self._ids.pop()
+                accepted.append(_new_order(order_id, draft, self._standings))
+                names.give(draft, order_id)
+                answers.append(Accepted(order_id, mark=repeats.accept(clue, order_id)))
         return answers, accepted
+
+
+def _earlier(
+    draft: Draft, clue: Clue, names: Names, repeats: Repeats
+) -> Accepted | Exception | None:
+    """The order that the draft asks for again, or why it is not taken."""
+    found = names.earlier(draft)
+    if isinstance(found, int):
+        return Accepted(found, repeated=True)
+    if found is not None:
+        return found
+    twin = repeats.earlier(clue)
+    return (
+        Accepted(twin.order_id, repeated=True, mark=twin) if isinstance(twin, OrderMark) else twin
+    )
 
 
 def _repriced(draft: Draft, snapshot: Snapshot) -> Draft | Exception:
@@ -163,4 +222,6 @@ def _new_order(order_id: int, draft: Draft, standings: Standings) -> NewOrder:
         currency=draft.currency,
         request_id=draft.request_id,
         cost=cost_of(service, route, draft.quantity),
+        runs=draft.runs or posts_paid(draft),
+        interval_minutes=draft.interval,
     )

@@ -71,7 +71,7 @@ def move(  # noqa: PLR0913 - the whole of a change, each part by its name
         charge = order.charge - order.refunded - refund
         left = _told_remains(order, to, remains)
     return replace(
-        _unchanged(order, next_in),
+        unchanged(order, next_in),
         state=to,
         cause=cause,
         refund=refund,
@@ -143,7 +143,7 @@ def _nothing_said(
     since = order.missing_since
     if missing and since is not None and now - since > FORGOTTEN_AFTER:
         return move(order, OrderState.REVIEW, "upstream_forgot")
-    return replace(_unchanged(order, polling.next_in(order, now)), missing=missing)
+    return replace(unchanged(order, polling.next_in(order, now)), missing=missing)
 
 
 def _progress(order: Order, status: UpstreamStatus, next_in: int) -> OrderChange:
@@ -155,7 +155,7 @@ def _progress(order: Order, status: UpstreamStatus, next_in: int) -> OrderChange
     remains = _storable(status.remains, order.remains)
     counted = remains is not None and not is_package(order)
     return replace(
-        _unchanged(order, next_in),
+        unchanged(order, next_in),
         state=OrderState.IN_PROGRESS if started else order.state,
         cause="upstream_started" if started else None,
         start_count=_first(order.start_count, status.start_count),
@@ -165,7 +165,8 @@ def _progress(order: Order, status: UpstreamStatus, next_in: int) -> OrderChange
     )
 
 
-def _unchanged(order: Order, next_in: int | None) -> OrderChange:
+def unchanged(order: Order, next_in: int | None) -> OrderChange:
+    """The change that only says when the order is looked at again."""
     return OrderChange(
         order=order,
         state=order.state,
@@ -238,7 +239,7 @@ def _late_correction(order: Order, status: UpstreamStatus, next_in: int | None) 
     to = _FINAL_STATES.get(status.word) if status.word else None
     target = refund_target(order, to, status.remains) if to in MOVES[order.state] else None
     if to is None or target is None or refund_due(target, order.refunded, order.charge) == 0:
-        return _unchanged(order, next_in)
+        return unchanged(order, next_in)
     return move(
         order, to, f"late_{to}", refund_target=target, remains=status.remains, next_in=next_in
     )

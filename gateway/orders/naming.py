@@ -40,7 +40,13 @@ class Names:
             name = (draft.reseller_id, draft.external_id)
             self._given[name] = order_id
             self._known[name] = NamedOrder(
-                order_id, draft.service.id, draft.link, draft.quantity, draft.parameters
+                order_id,
+                draft.service.id,
+                draft.link,
+                draft.quantity,
+                draft.parameters,
+                draft.runs,
+                draft.interval,
             )
 
     async def write(self, conn: Connection) -> None:

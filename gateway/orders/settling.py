@@ -6,7 +6,7 @@ import structlog
 
 from gateway.metrics import MOVES, REFUNDS, REROUTES
 from gateway.money.ledger import Book
-from gateway.store import attempts, orders
+from gateway.store import attempts, orders, schedules
 from gateway.store.connection import Connection, Pool, transaction
 from schemas.orders import Order, OrderChange
 
@@ -44,6 +44,9 @@ async def write_changes(conn: Connection, changes: Sequence[OrderChange]) -> Non
     moved = [change for change in changes if change.moved]
     if moved:
         await attempts.insert_events(conn, moved)
+        parents = {c.order.parent_id for c in moved if c.order.parent_id is not None}
+        if parents:
+            await schedules.set_parents_due(conn, parents)
     if book is not None:
         for change in refunds:
             order = change.order

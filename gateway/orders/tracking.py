@@ -9,10 +9,12 @@ import structlog
 from gateway.metrics import POLLS, UPSTREAM_SECONDS
 from gateway.orders.lifecycle import Polling, after_status
 from gateway.orders.settling import settle
+from gateway.orders.subscriptions import Subscriptions, is_subscription
 from gateway.store import orders
 from gateway.store.connection import Pool, transaction
 from providers.base import Provider
 from providers.errors import ProviderError
+from providers.transport import metered
 from schemas.config import TrackingSettings
 from schemas.orders import Order, OrderChange, PolledOrder
 from schemas.providers import ProviderRecord
@@ -31,13 +33,14 @@ _MOST_WORDS = 1_000
 
 
 class Polled(NamedTuple):
-    """How many orders one call asked for, and whether the panel answered it.
+    """How many orders were asked for, whether the panel answered, and in how many requests.
 
     ``retry_after`` is in seconds, where the panel named a pause.
     """
 
     asked: int
     answered: bool
+    requests: int = 0
     retry_after: int | None = None
 
 
@@ -51,44 +54,64 @@ class Tracker:
         self._polling = Polling(
             settings.first_ms, settings.last_ms, settings.correction_ms, settings.watch_ms
         )
+        self._subscriptions = Subscriptions(pool, self._polling)
         self._strange_words: set[tuple[int, str]] = set()
 
     async def poll(self, adapter: Provider, provider: ProviderRecord, limit: int = BATCH) -> Polled:
-        """Ask for the orders that are due, up to ``limit``.
+        """Ask for the orders that are due, up to ``limit`` and as many as the panel takes at once.
 
         A read that fails changes nothing: the orders are asked for again when their lease ends.
         """
-        due = await self._claim(provider, limit)
+        due = await self._claim(provider, min(limit, adapter.status_batch))
         if not due:
             return Polled(0, answered=True)
+        with metered() as meter:
+            try:
+                heard = await self._ask(adapter, provider, due)
+            except ProviderError as error:
+                pause = error.exchange.retry_after if error.exchange else None
+                return Polled(len(due), False, meter.requests, pause)
+        for status in heard.values():
+            self._note_word(provider, status)
+        await self._apply(due, heard)
+        return Polled(len(due), answered=True, requests=meter.requests)
+
+    async def _ask(
+        self, adapter: Provider, provider: ProviderRecord, due: Sequence[PolledOrder]
+    ) -> dict[str, UpstreamStatus]:
+        """What the panel says of these orders. Raises ``ProviderError`` when it does not answer."""
         began = self._clock()
         try:
             heard = await adapter.status([order.upstream_id for order in due])
         except ProviderError as error:
             POLLS.labels(provider.name, "failed").inc()
             log.warning("poll.failed", provider=provider.name, reason=str(error), orders=len(due))
-            pause = error.exchange.retry_after if error.exchange else None
-            return Polled(len(due), answered=False, retry_after=pause)
+            raise
         finally:
             UPSTREAM_SECONDS.labels(provider.name, "status").observe(self._clock() - began)
         POLLS.labels(provider.name, "answered").inc()
-        for status in heard.values():
-            self._note_word(provider, status)
-        await self._apply(due, heard)
-        return Polled(len(due), answered=True)
+        return heard
 
     async def _apply(
         self, asked: Sequence[PolledOrder], heard: dict[str, UpstreamStatus]
     ) -> list[OrderChange]:
         upstream_ids = {order.id: order.upstream_id for order in asked}
         now = datetime.now(UTC)
+        subscriptions: list[int] = []
 
         def decide(order: Order) -> OrderChange | None:
+            if is_subscription(order.service_type) and order.parent_id is None:
+                subscriptions.append(order.id)
+                return None
             # What was not mentioned is no news.
             status = heard.get(upstream_ids[order.id], _NO_NEWS)
             return after_status(order, status, now, self._polling)
 
-        return await settle(self._pool, list(upstream_ids), decide)
+        changes = await settle(self._pool, list(upstream_ids), decide)
+        for order_id in subscriptions:
+            status = heard.get(upstream_ids[order_id], _NO_NEWS)
+            changes += await self._subscriptions.follow(order_id, status, now)
+        return changes
 
     def _note_word(self, provider: ProviderRecord, status: UpstreamStatus) -> None:
         """Say once that a panel uses a word that nobody here knows."""

@@ -82,6 +82,18 @@ async def insert_placement(
     return tag == "INSERT 0 1"
 
 
+async def list_placed(conn: Connection, provider_id: int, upstream_ids: Sequence[str]) -> set[str]:
+    """Those of a provider's orders that belong to an order of ours."""
+    if not upstream_ids:
+        return set()
+    rows = await conn.fetch(
+        "select upstream_id from placement where provider_id = $1 and upstream_id = any($2)",
+        provider_id,
+        upstream_ids,
+    )
+    return {row["upstream_id"] for row in rows}
+
+
 async def insert_events(conn: Connection, changes: Sequence[OrderChange]) -> None:
     """Append the moves to the orders' histories."""
     orders = [change.order for change in changes]
@@ -110,6 +122,11 @@ async def list_attempts(conn: Connection, order_id: int) -> list[AttemptRecord]:
 async def list_states(conn: Connection, order_id: int) -> list[OrderState]:
     """The states that an order has gone through, oldest first."""
     rows = await conn.fetch(
-        "select to_state from order_event where order_id = $1 order by version", order_id
+        """select coalesce(
+                      (select from_state from order_event where order_id = $1 and version = 1),
+                      (select state from orders where id = $1)) as state, 0 as version
+           union all select to_state, version from order_event where order_id = $1
+           order by version""",
+        order_id,
     )
-    return [OrderState.QUEUED, *(OrderState(row["to_state"]) for row in rows)]
+    return [OrderState(row["state"]) for row in rows]

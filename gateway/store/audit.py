@@ -43,13 +43,17 @@ INVARIANTS: tuple[Check, ...] = (
     ),
     Check(
         "charged_once",
-        "every order is charged exactly once, exactly its price, to its own reseller",
+        "every order is charged exactly once, exactly its price, to its own reseller; a part is"
+        " paid on its parent",
         """select 'order ' || o.id
              from orders o
              left join (select order_id, count(*) as number, sum(amount) as total,
                                min(reseller_id) as payer
                           from entry where cause = 'charge' group by 1) e on e.order_id = o.id
-            where coalesce(e.number, 0) <> 1 or e.total <> o.charge or e.payer <> o.reseller_id""",
+            where case when o.parent_id is null
+                       then coalesce(e.number, 0) <> 1 or e.total <> o.charge
+                            or e.payer <> o.reseller_id
+                       else e.number is not null end""",
     ),
     Check(
         "refunds_match",
@@ -75,7 +79,8 @@ INVARIANTS: tuple[Check, ...] = (
         """select 'total of ' || cause from (
                 select 'charge' as cause,
                        (select coalesce(sum(amount), 0) from entry where cause = 'charge')
-                           = (select coalesce(sum(charge), 0) from orders) as equal
+                           = (select coalesce(sum(charge), 0) from orders
+                               where parent_id is null) as equal
                 union all
                 select 'refund', (select coalesce(sum(amount), 0) from entry where cause = 'refund')
                            = (select coalesce(sum(refunded), 0) from orders)
@@ -96,12 +101,15 @@ INVARIANTS: tuple[Check, ...] = (
         """select 'order ' || o.id || ' (' || o.state || ')'
              from orders o
              left join attempt a on a.order_id = o.id and a.state in ('intent', 'placed', 'unknown')
-            where (o.state in ('queued', 'failed') and a.state is not null)
+             left join schedule s on s.order_id = o.id and s.interval_minutes is not null
+            where s.order_id is not null and a.state is not null
+               or s.order_id is null and (
+                  (o.state in ('queued', 'failed') and a.state is not null)
                or (o.state = 'sending' and a.state is distinct from 'intent')
                or (o.state = 'unknown' and a.state is distinct from 'unknown')
                or (o.state in ('placed', 'in_progress', 'completed', 'partial')
                    and a.state is distinct from 'placed')
-               or (o.state = 'canceled' and a.state in ('intent', 'unknown'))""",
+               or (o.state = 'canceled' and a.state in ('intent', 'unknown')))""",
     ),
     Check(
         "upstream_ids_agree",
@@ -117,11 +125,13 @@ INVARIANTS: tuple[Check, ...] = (
     Check(
         "end_fits_money",
         "an end state and what was refunded agree; a running order carries no refund",
-        """select 'order ' || id || ' (' || state || ')' from orders
-            where (state in ('canceled', 'failed') and refunded <> charge)
+        """select 'order ' || id || ' (' || state || ')'
+             from orders left join schedule s on s.order_id = id
+            where s.order_id is null and (
+                  (state in ('canceled', 'failed') and refunded <> charge)
                or (state = 'completed' and refunded <> 0)
                or (state = 'partial' and (remains is null or remains not between 1 and quantity
-                   or refunded <> div(charge::numeric * remains, quantity)))
+                   or refunded <> div(charge::numeric * remains, quantity))))
                or (state in ('queued', 'sending', 'unknown', 'review', 'placed', 'in_progress')
                    and refunded <> 0)""",
     ),
@@ -132,23 +142,79 @@ INVARIANTS: tuple[Check, ...] = (
             where (state in ('completed', 'partial', 'canceled', 'failed'))
                   <> (wire_status in ('Completed', 'Partial', 'Canceled'))
                or wire_charge not between 0 and charge or wire_remains not between 0 and quantity
-               or (state in ('queued', 'sending', 'unknown', 'placed', 'in_progress')
+               or (state in ('scheduled', 'queued', 'sending', 'unknown', 'placed', 'in_progress')
                    and wire_charge <> charge)""",
     ),
     Check(
         "history_fits_row",
-        "an order's events form one chain from queued to the state that it is in",
+        "an order's events form one chain from the state it was born in to the one that it is in",
         """select 'order ' || o.id
-             from orders o
+             from (select o.*, case when o.parent_id is null and s.interval_minutes is not null
+                                    then 'scheduled'
+                                    when o.parent_id is not null and s.interval_minutes is null
+                                    then 'placed' else 'queued' end as born
+                     from orders o
+                     left join schedule s on s.order_id = coalesce(o.parent_id, o.id)) o
              left join (select order_id, count(*) as number, max(version) as last,
+                               (array_agg(from_state order by version))[1] as first,
                                (array_agg(to_state order by version desc))[1] as state,
                                bool_and(from_state = before) as chained
-                          from (select *, lag(to_state, 1, 'queued')
+                          from (select *, lag(to_state, 1, from_state)
                                           over (partition by order_id order by version) as before
                                   from order_event) e
                          group by order_id) h on h.order_id = o.id
             where coalesce(h.number, 0) <> o.version or coalesce(h.last, 0) <> o.version
-               or coalesce(h.state, 'queued') <> o.state or not coalesce(h.chained, true)""",
+               or coalesce(h.first, o.born) <> o.born or coalesce(h.state, o.born) <> o.state
+               or not coalesce(h.chained, true)""",
+    ),
+    Check(
+        "parts_fit_parent",
+        "an order's parts are numbered, of one size, each with its share of the parent's charge",
+        """select 'order ' || o.id
+             from orders o
+             left join run r on r.order_id = o.id
+             left join orders p on p.id = r.parent_id
+             left join schedule s on s.order_id = r.parent_id
+            where (o.parent_id is not null or r.order_id is not null)
+              and (r.parent_id is distinct from o.parent_id or p.id is null or s.order_id is null
+                   or r.number not between 1 and s.runs or o.reseller_id <> p.reseller_id
+                   or o.service_id <> p.service_id or o.quantity <> p.quantity / s.runs
+                   or o.charge <> div(p.charge::numeric * r.number, s.runs)
+                                  - div(p.charge::numeric * (r.number - 1), s.runs))
+           union all
+           select 'run ' || r.number || ' of order ' || r.parent_id
+             from run r left join orders o on o.id = r.order_id where o.id is null
+           union all
+           select 'schedule of order ' || s.order_id
+             from schedule s left join orders o on o.id = s.order_id
+            where o.id is null or o.parent_id is not null or o.quantity % s.runs <> 0""",
+    ),
+    Check(
+        "parents_fit_parts",
+        "a parent and its parts never give back more than was paid; what it gives back itself is"
+        " for parts that were never made, and it ends after them",
+        """select 'order ' || p.id || ' (' || p.state || ')'
+             from schedule s
+             join orders p on p.id = s.order_id
+             left join (select r.parent_id, count(*) as made, max(r.number) as last,
+                               sum(o.charge) as charge, sum(o.refunded) as refunded,
+                               bool_or(o.state not in ('completed', 'partial', 'canceled',
+                                                       'failed')) as open
+                          from run r join orders o on o.id = r.order_id
+                         group by 1) c on c.parent_id = p.id
+            where p.refunded + coalesce(c.refunded, 0) > p.charge
+               or p.refunded > p.charge - coalesce(c.charge, 0)
+               or coalesce(c.made, 0) <> coalesce(c.last, 0)
+               or (p.state in ('completed', 'partial', 'canceled') and coalesce(c.open, false))
+               or (p.state = 'completed' and p.refunded <> 0)
+               or (p.state in ('canceled', 'failed')
+                   and p.refunded + coalesce(c.refunded, 0) <> p.charge)
+               or (s.interval_minutes is not null
+                   and (p.state in ('queued', 'sending', 'unknown', 'review', 'placed',
+                                    'in_progress', 'failed')
+                        or (p.state <> 'scheduled' and s.next_run_at is not null)
+                        or p.refunded <> case when s.next_run_at is not null then 0
+                                              else p.charge - coalesce(c.charge, 0) end))""",
     ),
     Check(
         "events_have_orders",
@@ -165,6 +231,52 @@ INVARIANTS: tuple[Check, ...] = (
         """select 'external id of reseller ' || x.reseller_id || ', order ' || x.order_id
              from external_id x left join orders o on o.id = x.order_id
             where o.id is null or o.reseller_id <> x.reseller_id""",
+    ),
+    Check(
+        "end_is_dated",
+        "an order has the moment of its end exactly when it has ended",
+        """select 'order ' || id || ' (' || state || ')' from orders
+            where (state in ('completed', 'partial', 'canceled', 'failed'))
+                  <> (ended_at is not null)""",
+    ),
+    Check(
+        "one_open_refill",
+        "an order has at most one open refill, and only after it was completed or partly so",
+        """select 'order ' || r.order_id
+             from refill r
+            where r.state in ('requested', 'sending', 'unknown', 'placed', 'in_progress')
+            group by r.order_id
+           having count(*) > 1
+               or not exists (select from order_event e where e.order_id = r.order_id
+                                 and e.to_state in ('completed', 'partial'))""",
+    ),
+    Check(
+        "refills_own",
+        "a refill belongs to an order of its reseller, under the upstream's id for that order",
+        """select 'refill ' || r.id
+             from refill r left join orders o on o.id = r.order_id
+            where o.id is null or o.reseller_id <> r.reseller_id
+               or o.provider_id <> r.provider_id
+               or o.upstream_id is distinct from r.upstream_order""",
+    ),
+    Check(
+        "refills_fit_state",
+        "a refill that is followed has an upstream id, and one that ended the moment of its end",
+        """select 'refill ' || id || ' (' || state || ')' from refill
+            where (state in ('placed', 'in_progress') and upstream_id is null)
+               or (state in ('requested', 'sending') and upstream_id is not null)
+               or (state not in ('requested', 'rejected') and tries = 0)
+               or (state in ('completed', 'rejected', 'failed')) <> (ended_at is not null)""",
+    ),
+    Check(
+        "cancellations_fit",
+        "a request to cancel is for an order that exists, and is over only when the order is",
+        """select 'cancellation of order ' || c.order_id || ' (' || c.state || ')'
+             from cancellation c left join orders o on o.id = c.order_id
+            where o.id is null
+               or (c.state = 'over'
+                   and o.state not in ('completed', 'partial', 'canceled', 'failed'))
+               or (c.state = 'taken' and c.tries = 0 and o.state <> 'canceled')""",
     ),
     Check(
         "no_floats",
@@ -190,16 +302,34 @@ INVARIANTS: tuple[Check, ...] = (
 WARNINGS: tuple[Check, ...] = (
     Check(
         "nothing_forgotten",
-        "no order waits longer than it should",
-        """select 'order ' || id || ' is ' || state || ' since '
+        "no order, refill or request to cancel waits longer than it should",
+        """(select 'order ' || id || ' is ' || state || ' since '
                   || to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
              from orders
-            where (state = 'queued' and updated_at < now() - interval '10 minutes')
+            where (state = 'scheduled' and next_at < now() - interval '10 minutes')
+               or (state = 'queued' and updated_at < now() - interval '10 minutes')
                or (state = 'sending' and updated_at < now() - interval '3 minutes')
                or (state = 'unknown' and updated_at < now() - interval '30 minutes')
                or (state = 'review' and updated_at < now() - interval '30 minutes')
                or (state in ('placed', 'in_progress') and updated_at < now() - interval '72 hours')
-            order by id limit 100""",
+            order by id limit 100)
+           union all
+           (select 'refill ' || id || ' is ' || state || ' since '
+                   || to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+              from refill
+             where (state = 'requested' and requested_at < now() - interval '1 hour')
+                or (state = 'sending' and updated_at < now() - interval '3 minutes')
+                or (state = 'unknown' and updated_at < now() - interval '30 minutes')
+                or (state in ('placed', 'in_progress')
+                    and updated_at < now() - interval '7 days')
+             order by id limit 100)
+           union all
+           (select 'order ' || c.order_id || ' is to be canceled since '
+                   || to_char(c.requested_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+              from cancellation c join orders o on o.id = c.order_id
+             where c.state = 'requested' and c.requested_at < now() - interval '1 hour'
+               and o.state not in ('unknown', 'review')
+             order by c.order_id limit 100)""",
     ),
 )
 

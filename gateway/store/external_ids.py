@@ -12,11 +12,12 @@ async def list_named_orders(
     """The orders placed under these (reseller id, external id) pairs; others are left out."""
     rows = await conn.fetch(
         """select x.reseller_id, x.external_id, o.id, o.service_id, o.link, o.quantity,
-                  o.parameters
+                  o.parameters, s.runs, s.interval_minutes
              from external_id x
              join unnest($1::int[], $2::text[]) as asked (reseller_id, external_id)
                   using (reseller_id, external_id)
-             join orders o on o.id = x.order_id""",
+             join orders o on o.id = x.order_id
+             left join schedule s on s.order_id = o.id and s.interval_minutes is not null""",
         [reseller_id for reseller_id, _ in names],
         [external_id for _, external_id in names],
     )

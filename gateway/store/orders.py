@@ -18,18 +18,28 @@ from schemas.orders import (
 
 
 async def insert_orders(conn: Connection, orders: Sequence[NewOrder], catalogue: int) -> bool:
-    """Accepted orders, each as ``queued``, if the catalogue still has the version that they were
-    priced at; else nothing is written and the answer is False.
+    """Accepted orders, ``queued`` or ``scheduled``, if the catalogue still has the version that
+    they were priced at; else nothing is written and the answer is False.
     """
     return bool(
         await conn.fetchval(
-            """with written as (
+            """with priced as (select catalogue = $2 as rightly from version),
+               given as (select o.* from unnest($1::new_order[]) as o, priced where rightly),
+               written as (
                    insert into orders (id, reseller_id, service_id, service_type, provider_id,
                                        upstream_service, link, quantity, parameters, rate, charge,
-                                       currency, request_id, cost, wire_charge, wire_remains)
-                   select o.*, o.charge, o.quantity
-                     from unnest($1::new_order[]) as o, version v where v.catalogue = $2)
-               select catalogue = $2 from version""",
+                                       currency, request_id, cost, wire_charge, wire_remains, state)
+                   select id, reseller_id, service_id, service_type, provider_id, upstream_service,
+                          link, quantity, parameters, rate, charge, currency, request_id, cost,
+                          charge, quantity,
+                          case when interval_minutes is null then 'queued' else 'scheduled' end
+                     from given),
+               planned as (
+                   insert into schedule (order_id, runs, interval_minutes, next_run_at)
+                   select id, runs, interval_minutes,
+                          case when interval_minutes is not null then now() end
+                     from given where runs is not null)
+               select rightly from priced""",
             orders,
             catalogue,
         )
@@ -41,13 +51,15 @@ async def claim_orders(
 ) -> list[ClaimedOrder]:
     """Take the longest waiting orders of a provider for sending, ``queued`` to ``sending``.
 
-    Orders that another sender is just taking are skipped. The caller records attempts and
-    events in the same transaction.
+    Orders that another sender is just taking are skipped, and those that the reseller wants
+    canceled. The caller records attempts and events in the same transaction.
     """
     rows = await conn.fetch(
         """with taken as (
                select id from orders
                 where provider_id = $1 and state = 'queued' and next_at <= now()
+                  and not exists (select from cancellation c
+                                   where c.order_id = orders.id and c.state = 'requested')
                 order by next_at limit $2 for update skip locked)
            update orders o
               set state = 'sending', version = o.version + 1, attempts = o.attempts + 1,
@@ -112,7 +124,7 @@ _DECIDED = """select id, reseller_id, service_id, service_type, provider_id, ups
                      upstream_id, state, version, attempts, quantity, rate, cost, charge, refunded,
                      currency,
                      start_count, remains, wire_status, wire_charge, wire_remains, request_id,
-                     created_at, updated_at, missing_since
+                     created_at, updated_at, missing_since, parent_id
                 from orders"""
 
 
@@ -130,10 +142,45 @@ async def lock_orders(conn: Connection, order_ids: Sequence[int]) -> list[Order]
     return [_order(row) for row in rows]
 
 
+async def lock_own_orders(
+    conn: Connection, order_ids: Sequence[int], reseller_id: int | None
+) -> list[Order]:
+    """Lock those of the orders that are the reseller's, as ``lock_orders``; None owns them all."""
+    rows = await conn.fetch(
+        f"""{_DECIDED} where id = any($1) and ($2::int is null or reseller_id = $2)
+             order by id for no key update""",
+        order_ids,
+        reseller_id,
+    )
+    return [_order(row) for row in rows]
+
+
+async def set_orders_due(conn: Connection, order_ids: Sequence[int]) -> None:
+    """Have running orders asked for soon; those that somebody holds keep their time."""
+    await conn.execute(
+        """update orders set next_at = now()
+            where id = any(array(
+                select id from orders
+                 where id = any($1) and state in ('placed', 'in_progress')
+                   for no key update skip locked))""",
+        order_ids,
+    )
+
+
 async def lock_expired_sendings(conn: Connection, limit: int) -> list[Order]:
     """Lock ``sending`` orders whose lease is over: their sender died or has forgotten them."""
     rows = await conn.fetch(
         f"""{_DECIDED} where state = 'sending' and next_at <= now()
+             order by next_at limit $1 for no key update skip locked""",
+        limit,
+    )
+    return [_order(row) for row in rows]
+
+
+async def lock_due_parents(conn: Connection, limit: int) -> list[Order]:
+    """Lock the ``scheduled`` orders that are due for a look and that nobody else holds."""
+    rows = await conn.fetch(
+        f"""{_DECIDED} where state = 'scheduled' and next_at <= now()
              order by next_at limit $1 for no key update skip locked""",
         limit,
     )
@@ -154,7 +201,9 @@ async def set_orders(conn: Connection, changes: Sequence[OrderChange]) -> int:
                   missing_since = case when c.missing then coalesce(o.missing_since, now()) end,
                   provider_id = c.provider_id, upstream_service = c.upstream_service,
                   cost = c.cost,
-                  updated_at = case when c.moved then now() else o.updated_at end
+                  updated_at = case when c.moved then now() else o.updated_at end,
+                  ended_at = case when c.state in ('completed', 'partial', 'canceled', 'failed')
+                                  then coalesce(o.ended_at, now()) end
              from unnest($1::int[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::bigint[],
                          $7::bigint[], $8::int[], $9::text[], $10::bigint[], $11::int[],
                          $12::bigint[], $13::bool[], $14::int[], $15::text[], $16::bigint[])
@@ -209,7 +258,7 @@ _RECORD = """select o.id, r.name as reseller, o.service_id, o.service_type,
                     p.name as provider, o.upstream_service,
                     o.upstream_id, x.external_id, o.state, o.attempts, o.link, o.quantity,
                     o.charge, o.refunded, o.currency, o.start_count, o.remains, o.wire_status,
-                    o.wire_charge, o.wire_remains, o.created_at, o.updated_at
+                    o.wire_charge, o.wire_remains, o.created_at, o.updated_at, o.parent_id
                from orders o
                join reseller r on r.id = o.reseller_id
                join provider p on p.id = o.provider_id
@@ -246,6 +295,9 @@ async def count_open_orders(conn: Connection) -> dict[OrderState, tuple[int, flo
     """Open orders by state: how many, and the age of the oldest in seconds."""
     rows = await conn.fetch(
         """select state, count(*), extract(epoch from now() - min(created_at))::float8
+             from orders where state = 'scheduled' group by state
+           union all
+           select state, count(*), extract(epoch from now() - min(created_at))::float8
              from orders where state = 'queued' group by state
            union all
            select state, count(*), extract(epoch from now() - min(created_at))::float8

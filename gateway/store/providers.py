@@ -42,6 +42,17 @@ async def set_provider_address(conn: Connection, provider_id: int, url: str, key
     )
 
 
+async def lock_provider(conn: Connection, name: str) -> ProviderRecord | None:
+    """The account of that name, which nobody else changes until the transaction ends."""
+    row = await conn.fetchrow(f"{_SELECT} where name = $1 for update", name)
+    return _read(row) if row else None
+
+
+async def set_provider_options(conn: Connection, provider_id: int, options: str) -> None:
+    """The options of an account, as JSON, in place of those before."""
+    await conn.execute("update provider set options = $2 where id = $1", provider_id, options)
+
+
 async def list_providers(conn: Connection) -> list[ProviderRecord]:
     """All accounts, by id."""
     return [_read(r) for r in await conn.fetch(f"{_SELECT} order by id")]

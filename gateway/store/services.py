@@ -10,14 +10,14 @@ from schemas.money import Micros
 
 #: One row for each route; a service without routes has one, too.
 _SELECT = """select s.id, s.name, s.type, s.category, s.description, s.position, s.rate, s.minimum,
-                    s.maximum, s.step, s.dripfeed, s.refill, s.cancel, s.keep_links, s.below_cost,
-                    s.enabled, s.disabled_reason,
+                    s.maximum, s.step, s.dripfeed, s.refill, s.cancel, s.refill_days, s.keep_links,
+                    s.below_cost, s.enabled, s.disabled_reason,
                     r.id, r.service_id, r.provider_id, p.name, r.upstream_service, r.cost,
                     r.priority, r.weight, r.enabled, r.disabled_reason
                from service s left join route r on r.service_id = s.id
                               left join provider p on p.id = r.provider_id"""
 #: How many of these columns are the service's.
-_OF_SERVICE = 17
+_OF_SERVICE = 18
 
 
 def _services(rows: Iterable[Record]) -> list[Service]:
@@ -103,7 +103,11 @@ async def set_service(conn: Connection, service_id: int, change: ServiceChange) 
               set name = coalesce($2, name), category = coalesce($3, category),
                   rate = coalesce($4, rate), minimum = coalesce($5, minimum),
                   maximum = coalesce($6, maximum), enabled = coalesce($7, enabled),
-                  disabled_reason = case when $7 is null then disabled_reason else $8 end
+                  disabled_reason = case when $7 is null then disabled_reason else $8 end,
+                  refill = coalesce($9, refill), cancel = coalesce($10, cancel),
+                  refill_days = case when $11::int is null then refill_days
+                                     else nullif($11, 0) end,
+                  dripfeed = coalesce($12, dripfeed)
             where id = $1""",
         service_id,
         change.name,
@@ -113,6 +117,10 @@ async def set_service(conn: Connection, service_id: int, change: ServiceChange) 
         change.maximum,
         change.enabled,
         change.disabled_reason,
+        change.refill,
+        change.cancel,
+        change.refill_days,
+        change.dripfeed,
     )
     return tag == "UPDATE 1"
 

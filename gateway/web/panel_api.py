@@ -1,7 +1,7 @@
 """The panel API v2: one endpoint, ``key`` and ``action``, answers in the reference's shapes."""
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -13,15 +13,21 @@ from gateway.catalogue.snapshot import Catalogue
 from gateway.grouping import GroupFailed, Overloaded
 from gateway.metrics import RATE_LIMITED, RequestCounts
 from gateway.orders.drafting import draft_order
-from gateway.orders.intake import Intake
+from gateway.orders.intake import Accepted, Intake
+from gateway.orders.receipts import Receipts
 from gateway.orders.telling import Teller
 from gateway.web.admission import Admission, key_of
+from gateway.web.aftercare import AftercareApi
+from gateway.web.api_actions import ACTIONS
+from gateway.web.docs_page import add_documents
 from gateway.web.fields import Fields, every, one, read_fields
 from gateway.web.limits import Quota, RateLimits, TooManyRequests
+from gateway.web.receipt_response import ReceiptResponse
 from schemas import panel_v2 as wire
 from schemas.panel_v2 import PanelError
+from schemas.parameters import Parameter
 from schemas.resellers import Access, Scope
-from schemas.services import SERVICE_TYPES, ParameterKind
+from schemas.services import SERVICE_TYPES
 
 log = structlog.get_logger()
 
@@ -44,14 +50,13 @@ class Call:
 class Action:
     """One thing that can be asked for: who answers it, and what a key must be allowed.
 
-    An action of the scope ``order`` is closed to read keys and to suspended accounts.
-    ``spellings`` are further names that clients use; ``named`` ones take an external id.
+    An action of the scope ``order`` is closed to read keys and to suspended accounts; ``named``
+    ones take an external id. Further names that clients use are in the documented table.
     """
 
     name: str
     scope: Scope
-    answer: Callable[[Call], Awaitable[bytes]]
-    spellings: tuple[str, ...] = ()
+    answer: Callable[[Call], Awaitable[bytes | web.Response]]
     named: bool = False
 
 
@@ -67,37 +72,46 @@ class _Seen:
 class PanelApi:
     """Answers every call of the endpoint; nothing here waits for an upstream."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what its actions answer from
         self,
+        *,
         admission: Admission,
         limits: RateLimits,
         catalogue: Catalogue,
         intake: Intake,
+        receipts: Receipts,
         teller: Teller,
+        aftercare: AftercareApi,
         counts: RequestCounts,
     ) -> None:
         self._admission = admission
         self._limits = limits
         self._catalogue = catalogue
         self._intake = intake
+        self._receipts = receipts
         self._teller = teller
         self._counts = counts
         self._process = secrets.token_hex(4)
         self._numbers = count(1)
-        many = ("orders", "statuses", "multi_status", "multi-status", "multistatus")
         actions = (
             Action("services", Scope.READ, self._services),
-            Action("add", Scope.ORDER, self._add, ("create",), named=True),
-            Action("status", Scope.READ, self._status, many, named=True),
+            Action("add", Scope.ORDER, self._add, named=True),
+            Action("status", Scope.READ, self._status, named=True),
             Action("balance", Scope.READ, self._balance),
+            Action("refill", Scope.ORDER, lambda c: aftercare.refill(c.access, c.fields)),
+            Action("refill_status", Scope.READ, lambda c: aftercare.told(c.access, c.fields)),
+            Action("cancel", Scope.ORDER, lambda c: aftercare.cancel(c.access, c.fields)),
         )
-        self._actions = {name: a for a in actions for name in (a.name, *a.spellings)}
+        spellings = {documented.name: documented.aliases for documented in ACTIONS}
+        self._actions = {name: a for a in actions for name in (a.name, *spellings[a.name])}
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer a call. Every protocol-level answer is HTTP 200, as clients need it."""
         seen = _Seen(f"{self._process}-{next(self._numbers):x}")
         try:
-            outcome, response = "answered", answer(await self._ask(request, seen))
+            body = await self._ask(request, seen)
+            outcome = "answered"
+            response = body if isinstance(body, web.Response) else answer(body)
         except PanelError as refusal:
             outcome, response = "refused", _refusal(request, str(refusal))
         except web.HTTPRequestEntityTooLarge:
@@ -117,7 +131,7 @@ class PanelApi:
             seen.quota.mark(response.headers)
         return response
 
-    async def _ask(self, request: web.Request, seen: _Seen) -> bytes:
+    async def _ask(self, request: web.Request, seen: _Seen) -> bytes | web.Response:
         fields = await read_fields(request)
         action = self._actions.get((one(fields, "action") or "").strip().lower())
         key = key_of(request, fields)
@@ -144,7 +158,7 @@ class PanelApi:
         amount = await self._teller.balance(call.access.reseller_id)
         return wire.balance_answer(amount, call.access.currency)
 
-    async def _add(self, call: Call) -> bytes:
+    async def _add(self, call: Call) -> web.Response:
         text = wire.given(one(call.fields, "service"))
         if text is None:
             raise PanelError(wire.INCORRECT_REQUEST)
@@ -152,24 +166,26 @@ class PanelApi:
         service = self._catalogue.current.services.get(number) if number else None
         if service is None:
             raise PanelError(wire.INCORRECT_SERVICE)
-        given: dict[str, str] = {}
-        for parameter in SERVICE_TYPES[service.type].parameters:
-            if parameter.kind is ParameterKind.LINES:
-                value: str | None = "\n".join(every(call.fields, parameter.name))
-            else:
-                value = one(call.fields, parameter.name)
-            if value is not None:
-                given[parameter.name] = value
         draft = draft_order(
             service,
-            given,
+            _given(call.fields, SERVICE_TYPES[service.type].accepted),
             reseller_id=call.access.reseller_id,
             currency=call.access.currency,
             request_id=call.request_id,
         )
-        if call.external_id is not None:
-            draft = replace(draft, external_id=call.external_id)
-        return wire.add_answer(await self._intake.submit(draft))
+        draft = replace(draft, external_id=call.external_id, duplicates=call.access.duplicates)
+        return self._added(await self._intake.submit(draft))
+
+    def _added(self, accepted: Accepted) -> web.Response:
+        body, mark = wire.add_answer(accepted.order_id), accepted.mark
+        headers = _headers()
+        if accepted.repeated:
+            headers["Idempotent-Replayed"] = "true"
+        if mark is None:
+            return web.Response(body=body, headers=headers)
+        return ReceiptResponse(
+            body, headers, lambda arrived: self._receipts.settle(mark, arrived=arrived)
+        )
 
     async def _status(self, call: Call) -> bytes:
         if call.external_id is not None and not {"order", "orders"} & call.fields.keys():
@@ -195,6 +211,21 @@ class PanelApi:
         return wire.status_text(order).encode()
 
 
+def _given(fields: Fields, parameters: Iterable[Parameter]) -> dict[str, str]:
+    """The texts of these parameters, each under its own name, whichever name a client uses."""
+    found: dict[str, str] = {}
+    for parameter in parameters:
+        name = parameter.name
+        if name not in fields:
+            known = [alias for alias in parameter.aliases if alias in fields]
+            if not known:
+                continue
+            name = known[0]
+        text = "\n".join(every(fields, name)) if parameter.many else one(fields, name)
+        found[parameter.name] = text or ""
+    return found
+
+
 def _external_id(request: web.Request, fields: Fields) -> str | None:
     named = [text for name in _EXTERNAL_NAMES if name in fields for text in every(fields, name)]
     header = request.headers.get("Idempotency-Key")
@@ -210,9 +241,13 @@ def _require_ordering(access: Access) -> None:
         raise PanelError(wire.SUSPENDED)
 
 
+def _headers() -> CIMultiDict[str]:
+    return CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
+
+
 def answer(body: bytes, *, status: int = 200, retry_after: int | None = None) -> web.Response:
     """A JSON answer that no cache keeps."""
-    headers = CIMultiDict({"Content-Type": "application/json", "Cache-Control": "no-store"})
+    headers = _headers()
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
     return web.Response(body=body, status=status, headers=headers)
@@ -244,11 +279,12 @@ async def _nothing_here(_: web.Request) -> web.Response:
 
 
 def public_app(api: PanelApi) -> web.Application:
-    """The public listener. Both spellings of the path answer in place, never with a redirect."""
+    """The public listener. All spellings of the path answer in place, never with a redirect."""
     app = web.Application(client_max_size=LARGEST_BODY)
-    for path in ("/api/v2", "/api/v2/"):
+    for path in ("/api/v2", "/api/v2/", "/api/v2.php", "/api/v2/index.php"):
         app.router.add_post(path, api.handle)
         app.router.add_get(path, api.handle, allow_head=False)
         app.router.add_route("*", path, _wrong_method)
+    add_documents(app)
     app.router.add_route("*", "/{anything:.*}", _nothing_here)
     return app

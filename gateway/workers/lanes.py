@@ -9,11 +9,14 @@ import structlog
 from gateway.breaker import BreakerState
 from gateway.catalogue.routing import Standing
 from gateway.metrics import PROVIDER_BALANCE, PROVIDER_HELD
+from gateway.orders.cancellations import Canceller
 from gateway.orders.dispatch import Sender
+from gateway.orders.refills import Refiller
 from gateway.orders.tracking import Tracker
 from gateway.pacing import Pace
 from gateway.store import providers, routes
 from gateway.store.connection import Pool
+from gateway.workers.aftercare_lane import AftercareLane
 from gateway.workers.loop import Loop
 from gateway.workers.reading import BalanceLane, TrackingLane
 from gateway.workers.sending import SendingLane, is_set_aside
@@ -37,12 +40,13 @@ class AccountLanes(NamedTuple):
     """The lanes of one account; nothing is read from an upstream that is people."""
 
     sending: SendingLane
+    aftercare: AftercareLane
     reading: tuple[TrackingLane | BalanceLane, ...]
 
     @property
-    def all(self) -> tuple[SendingLane | TrackingLane | BalanceLane, ...]:
+    def all(self) -> tuple[SendingLane | AftercareLane | TrackingLane | BalanceLane, ...]:
         """Every lane."""
-        return (self.sending, *self.reading)
+        return (self.sending, self.aftercare, *self.reading)
 
 
 class Lanes:
@@ -68,6 +72,8 @@ class Lanes:
         self._standings = standings
         self._sender = Sender(pool, dispatch, clock, standings)
         self._tracker = Tracker(pool, tracking, clock)
+        self._refiller = Refiller(pool, dispatch, tracking, clock)
+        self._canceller = Canceller(pool, dispatch, clock)
         self._lanes: dict[int, AccountLanes] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
         self._unusable: dict[int, ProviderRecord] = {}
@@ -80,6 +86,15 @@ class Lanes:
         for provider_id in provider_ids:
             if lanes := self._lanes.get(provider_id):
                 lanes.sending.loop.wake()
+
+    def wake_aftercare(self, provider_ids: Iterable[int]) -> None:
+        """Refills or cancellations are waiting for these accounts: look now.
+
+        Other processes are not told: they find what waits by looking.
+        """
+        for provider_id in provider_ids:
+            if lanes := self._lanes.get(provider_id):
+                lanes.aftercare.loop.wake()
 
     async def stop(self) -> None:
         """Stop all lanes; what was sent is waited for."""
@@ -145,15 +160,24 @@ class Lanes:
             self._unusable[record.id] = record
             return
         sending = SendingLane(self._sender, adapter, record, budget, self._dispatch, self._clock)
+        reads = Pace(budget.reads_per_minute, 1, self._clock)
+        aftercare = AftercareLane(
+            self._refiller,
+            self._canceller,
+            adapter,
+            record,
+            reads,
+            self._dispatch,
+            self._clock,
+        )
         reading: tuple[TrackingLane | BalanceLane, ...] = ()
         if not is_worked_by_hand(record.kind):
-            reads = Pace(budget.reads_per_minute, 1, self._clock)
             reading = (
                 TrackingLane(self._tracker, adapter, record, reads, self._tracking, self._clock),
                 BalanceLane(self._pool, adapter, record, reads, budget, self._tracking),
             )
         self._unusable.pop(record.id, None)
-        self._lanes[record.id] = AccountLanes(sending, reading)
+        self._lanes[record.id] = AccountLanes(sending, aftercare, reading)
         for lane in self._lanes[record.id].all:
             lane.loop.start()
 

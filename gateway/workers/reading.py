@@ -41,7 +41,8 @@ class TrackingLane:
         self._adapter = adapter
         self._idle = settings.idle_ms / 1000
         self._pace = reads
-        self._batch = BATCH
+        # Small at first: a panel that knows no lists answers each order in a request of its own.
+        self._batch = 1
         self.loop = Loop(f"tracking:{record.name}", self._work)
 
     async def stop(self) -> None:
@@ -55,7 +56,7 @@ class TrackingLane:
         polled = await self._tracker.poll(self._adapter, self.record, self._batch)
         if not polled.asked:
             return self._idle
-        self._pace.spend(1)
+        self._pace.spend(max(1, polled.requests))
         if not polled.answered:
             self.breaker.failed(polled.retry_after)
             READS_BREAKER_STATE.labels(self.record.name).set(self.breaker.state)
@@ -63,8 +64,11 @@ class TrackingLane:
             self._batch = max(1, self._batch // 2)
             return max(self._idle, self.breaker.wait())
         self.breaker.succeeded()
-        full = polled.asked == self._batch
-        self._batch = min(BATCH, self._batch * 2)
+        full = polled.asked == min(self._batch, self._adapter.status_batch)
+        if polled.requests > 1:
+            self._batch = 1
+        elif full:
+            self._batch = min(BATCH, self._batch * 2)
         return 0 if full else self._idle
 
 

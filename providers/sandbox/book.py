@@ -10,7 +10,7 @@ from typing import Any
 
 from providers.sandbox.faults import ACTIVE_LINK, Fault
 from providers.sandbox.forms import Refused
-from providers.sandbox.orders import Draft, Order, accepted
+from providers.sandbox.orders import Draft, Order, accepted, serving
 from providers.sandbox.progress import (
     Moment,
     Pace,
@@ -40,6 +40,7 @@ class Book:
         # take the same work, so they end in the order in which they came.
         self._refund_ahead: deque[Order] = deque()
         self._set: dict[int, Standing] = {}
+        self._children: defaultdict[int, list[int]] = defaultdict(list)
         self._by_link: defaultdict[tuple[int, str], list[int]] = defaultdict(list)
         self._refills: dict[int, tuple[int, Moment]] = {}
         self._refill_of: dict[int, int] = {}
@@ -78,7 +79,7 @@ class Book:
     def enter(self, order: Order) -> None:
         """Enter an accepted order."""
         self.orders[order.number] = order
-        self._last_order = order.number
+        self._last_order = max(self._last_order, order.number)
         self._last_moment = max(self._last_moment, order.at)
         self._by_link[order.service.number, order.link].append(order.number)
         self._keep(order.number, order.charge)
@@ -103,6 +104,22 @@ class Book:
             order = self._refund_ahead.popleft()
             self._keep(order.number, self.charge(order, clock))
         return self._deposits - self._kept_total
+
+    # -- subscriptions -----------------------------------------------------------------------
+
+    def children(self, order: Order) -> list[int]:
+        """The orders that serve the posts of a subscription, oldest first."""
+        return list(self._children[order.number])
+
+    def posts_served(self, order: Order, clock: Moment) -> int:
+        """How many posts of a subscription have been served."""
+        delivered = order.quantity - self.standing(order, clock).remains
+        return order.posts * delivered // order.quantity
+
+    def post_event(self, order: Order, clock: Moment) -> dict[str, Any]:
+        """The event that makes the order for one more post of a subscription."""
+        child = self._last_order + 1
+        return {"event": "post", "at": self.moment(clock), "order": order.number, "child": child}
 
     # -- refills -----------------------------------------------------------------------------
 
@@ -148,6 +165,9 @@ class Book:
                 self._refill_of[event["order"]] = event["refill"]
             case "standing":
                 self._set_standing(event)
+            case "post":
+                self.enter(serving(self.orders[event["order"]], event["child"], at))
+                self._children[event["order"]].append(event["child"])
             case other:
                 raise ValueError(f"the journal of events holds an unknown event {other!r}")
 

@@ -137,7 +137,11 @@ def repeats_of(kind: str, parameters: Mapping[str, str]) -> int:
         Refused: when a number is bad, or only one half of a drip-feed is given.
     """
     if kind == "Subscriptions":
-        return max(1, whole_number(parameters.get("posts") or "1", "Incorrect posts"))
+        counts = [
+            whole_number(parameters.get(name) or "0", f"Incorrect {name}")
+            for name in ("posts", "old_posts")
+        ]
+        return max(1, sum(counts))
     runs, interval = parameters.get("runs", ""), parameters.get("interval", "")
     if not runs and not interval:
         return 1

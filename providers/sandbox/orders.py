@@ -32,7 +32,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An accepted order. It never changes; where it stands follows from it and the time."""
+    """An accepted order. It never changes; where it stands follows from it and the time.
+
+    ``parent`` is the subscription whose post this order serves; it is paid there.
+    """
 
     number: int
     at: Moment
@@ -42,6 +45,14 @@ class Order:
     charge: Micros
     parameters: Mapping[str, str]
     faults: tuple[Fault, ...]
+    parent: int | None = None
+
+    @property
+    def posts(self) -> int:
+        """How many posts a subscription serves; 0 for every other order."""
+        if self.service.kind != "Subscriptions" or self.parent is not None:
+            return 0
+        return self.quantity // int(self.parameters["max"])
 
     @property
     def plan(self) -> Plan:
@@ -101,6 +112,21 @@ def accepted(draft: Draft, number: int, at: Moment, faults: Sequence[Fault]) -> 
         charge=draft.charge,
         parameters=draft.parameters,
         faults=tuple(faults),
+    )
+
+
+def serving(parent: Order, number: int, at: Moment) -> Order:
+    """The order under ``number`` that serves one post of a subscription."""
+    return Order(
+        number=number,
+        at=at,
+        service=parent.service,
+        link=f"https://example.com/{parent.link}/{number}",
+        quantity=parent.quantity // parent.posts,
+        charge=0,
+        parameters=parent.parameters,
+        faults=(),
+        parent=parent.number,
     )
 
 

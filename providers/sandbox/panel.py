@@ -13,7 +13,7 @@ from providers.sandbox.faults import Fault, Manner, lasting
 from providers.sandbox.forms import Refused
 from providers.sandbox.journal import DurableJournal
 from providers.sandbox.orders import Order, read_draft
-from providers.sandbox.progress import FINAL_STATUSES, Moment, Standing
+from providers.sandbox.progress import Moment, Standing
 from providers.sandbox.shapes import with_cells
 from providers.sandbox.wire import ids_of
 from schemas.money import format_amount
@@ -103,11 +103,11 @@ class Panel:
 
     async def _status(self, parameters: Parameters, faults: Sequence[Fault]) -> Any:
         if "orders" not in parameters:
-            return self._row(self.order(_number(parameters.get("order", ""))), faults)
+            return await self._status_of(parameters.get("order", ""), faults)
         rows: dict[str, Any] = {}
         for text in ids_of(parameters["orders"]):
             try:
-                rows[text] = self._row(self.order(_number(text)), faults)
+                rows[text] = await self._status_of(text, faults)
             except Refused as refusal:
                 rows[text] = {"error": str(refusal)}
         return rows
@@ -137,6 +137,13 @@ class Panel:
             raise Refused("Incorrect order ID")
         return order
 
+    async def _status_of(self, text: str, faults: Sequence[Fault]) -> dict[str, Any]:
+        order = self.order(_number(text))
+        # Posts that have been served since the last look get their orders now.
+        while len(self.book.children(order)) < self.book.posts_served(order, clock()):
+            await self.record(self.book.post_event(order, clock()))
+        return self._row(order, faults)
+
     def _row(self, order: Order, faults: Sequence[Fault]) -> dict[str, Any]:
         now = clock()
         standing = self.book.standing(order, now)
@@ -147,8 +154,8 @@ class Panel:
             "remains": str(standing.remains),
             "currency": CURRENCY,
         }
-        if order.service.kind == "Subscriptions":
-            row = _subscription_row(order, standing)
+        if order.posts:
+            row = _subscription_row(order, standing, self.book.children(order))
         return with_cells(row, [*order.faults, *faults])
 
     async def _refill_one(self, text: str) -> int:
@@ -214,13 +221,17 @@ async def _row_by_row(
     return rows
 
 
-def _subscription_row(order: Order, standing: Standing) -> dict[str, Any]:
-    """A subscription's own shape: no counters, but the posts served."""
-    posts = order.quantity // int(order.parameters["max"])
-    served = posts * (order.quantity - standing.remains) // order.quantity
+_SUBSCRIPTION_WORDS: dict[str, str] = {
+    **dict.fromkeys((WireStatus.PENDING, WireStatus.PROCESSING, WireStatus.IN_PROGRESS), "Active"),
+    WireStatus.PARTIAL: "Canceled",
+}
+
+
+def _subscription_row(order: Order, standing: Standing, children: list[int]) -> dict[str, Any]:
+    """A subscription's own shape: no counters, but the posts served and their orders."""
     return {
-        "status": standing.status if standing.status in FINAL_STATUSES else "Active",
+        "status": _SUBSCRIPTION_WORDS.get(standing.status, standing.status),
         "expiry": order.parameters.get("expiry", ""),
-        "posts": str(served),
-        "orders": [],
+        "posts": str(len(children)),
+        "orders": children,
     }

@@ -72,7 +72,7 @@ async def test_an_import_sells_at_cost_and_markup(pool: Pool, provider: Provider
     assert (service.rate, service.routes[0].cost) == (1_050_000, 840_000)
     assert (service.minimum, service.maximum, service.name) == (10, 1000, "Followers")
     assert (service.enabled, service.disabled_reason) == (True, None)
-    assert (service.dripfeed, service.refill, service.cancel) == (False, False, False)
+    assert (service.dripfeed, service.refill, service.cancel) == (True, True, True)
     assert await _version(pool) > before
 
 
@@ -162,6 +162,18 @@ async def test_a_sync_follows_cost_and_limits_and_leaves_prices(
     service = (await _all(pool))["1"]
     assert (service.routes[0].cost, service.minimum, service.maximum) == (900_000, 20, 500)
     assert (service.rate, service.enabled) == (1_050_000, True)
+
+
+async def test_the_upstream_s_flags_are_taken_over_once_and_are_ours_afterwards(
+    pool: Pool, provider: ProviderRecord
+) -> None:
+    plain = replace(_ROW, service="2", refill=False, cancel=False)
+    await _import(pool, provider, _ROW, plain)
+    await _sync(
+        pool, provider, replace(_ROW, refill=False, cancel=False), replace(plain, cancel=True)
+    )
+    flags = {name: (s.refill, s.cancel) for name, s in (await _all(pool)).items()}
+    assert flags == {"1": (True, True), "2": (False, False)}
 
 
 async def test_a_sync_without_news_changes_nothing_and_wakes_nobody(

@@ -5,7 +5,9 @@ import asyncio
 from gateway.resellers.keys import KeyRing, is_ours
 from gateway.store.connection import Pool
 from tests.cli.command import Command
+from tests.orders.aftercare import Aftercare
 from tests.orders.line import faulty, open_line
+from tests.orders.test_drip_feed import drip, look, runs_of
 from tests.sandbox_process import SandboxProcess
 from tests.world import PEPPER, World
 
@@ -149,7 +151,11 @@ async def test_services_are_listed_shown_and_changed(command: Command, world: Wo
         "rate": "0.90",
         "min": "50",
         "max": "10000",
+        "dripfeed": False,
         "enabled": True,
+        "refill": False,
+        "refill_days": None,
+        "cancel": False,
         "disabled_reason": None,
         "routes": [{"provider": "upstream", "upstream_service": "1", "cost": "0.45"}],
     }
@@ -160,6 +166,32 @@ async def test_services_are_listed_shown_and_changed(command: Command, world: Wo
     assert await command.json("service", "show", number) == changed
     on = await command.json("service", "set", number, "--enable")
     assert (on["enabled"], on["disabled_reason"]) == (True, None)
+    drip = await command.json("service", "set", number, "--dripfeed", "on")
+    assert drip["dripfeed"] is True
+    assert not (await command.json("service", "set", number, "--dripfeed", "off"))["dripfeed"]
+
+
+async def test_an_order_in_parts_is_shown_with_its_parts(
+    command: Command, world: World, sandbox: SandboxProcess
+) -> None:
+    async with open_line(world, sandbox) as line:
+        parent = await drip(line, runs=2)
+        await look(line)
+        [run] = await runs_of(line, parent)
+    shown, part, listed = await asyncio.gather(
+        command.json("order", "show", parent),
+        command.json("order", "show", run["id"]),
+        command.json("order", "list", "--state", "scheduled"),
+    )
+    assert (shown["runs"], shown["interval_minutes"]) == ("1 of 2", 60)
+    assert shown["next_run_at"]
+    [told] = shown["parts"]
+    assert (told["run"], told["order"], told["state"]) == (1, run["id"], "queued")
+    assert (part["parent"], "parts" in part) == (parent, False)
+    assert [order["order"] for order in listed] == [parent]
+    for_people = await command.run("order", "show", parent)
+    assert "1 of 2" in for_people.out
+    assert f"order={run['id']}" in for_people.out
 
 
 async def test_orders_are_shown_with_what_became_of_them(
@@ -192,14 +224,70 @@ async def test_orders_are_shown_with_what_became_of_them(
         "service": row["service_id"],
         "reseller": "acme",
         "external_id": None,
+        "cancel": None,
+        "refills": [],
+        "parent": None,
     }
     assert [order["order"] for order in listed] == [unknown, placed]
-    assert listed[1] == shown
+    assert listed[1] | {"cancel": None, "refills": []} == shown
     assert [(order["order"], order["status"]) for order in lost] == [(unknown, "Pending")]
     for_people = await command.run("order", "show", unknown)
     assert for_people.code == 0
     assert "queued > sending > unknown" in for_people.out
     assert sandbox.key not in for_people.out
+
+
+async def test_what_a_service_offers_after_an_order_is_set_and_shown(
+    command: Command, world: World
+) -> None:
+    provider = await world.provider("http://127.0.0.1:9/api/v2")
+    number = await world.service(provider)
+    names = ("refill", "refill_days", "cancel")
+    shown = await command.json("service", "show", number)
+    assert [shown[name] for name in names] == [False, None, False]
+    on = ["--refill", "on", "--refill-days", "30", "--cancel", "on"]
+    shown = await command.json("service", "set", number, *on)
+    assert [shown[name] for name in names] == [True, 30, True]
+    shown = await command.json("service", "set", number, "--refill-days", "none", "--cancel", "off")
+    assert [shown[name] for name in names] == [True, None, False]
+    for days in ("0", "-1", "30d", "10000"):
+        refused = await command.run("service", "set", number, f"--refill-days={days}")
+        assert "--refill-days" in refused.complaint
+
+
+async def test_refills_and_cancellations_are_shown_and_operators_may_act(
+    command: Command, world: World, sandbox: SandboxProcess
+) -> None:
+    async with open_line(world, sandbox) as line:
+        care = Aftercare(line)
+        [order] = await care.completed(faulty())
+        refill = await care.refill(order)
+        await care.fail("refill", "reset-after")
+        await care.send()
+        [running] = await line.placed(faulty(name="1"))
+        [queued] = await line.place(faulty(name="2"))
+        done = await asyncio.gather(
+            command.json("order", "cancel", queued), command.json("order", "cancel", running)
+        )
+        assert [one["cancel"] for one in done] == ["at_once", "stored"]
+        listed, shown, asked, text = await asyncio.gather(
+            command.json("refill", "list", "--state", "unknown"),
+            command.json("order", "show", order),
+            command.json("order", "show", running),
+            command.run("order", "show", order),
+        )
+    assert (listed[0]["refill"], listed[0]["order"], listed[0]["tries"]) == (refill, order, 1)
+    assert shown["refills"] == listed
+    assert (asked["cancel"]["state"], asked["cancel"]["reason"]) == ("requested", None)
+    assert f"refill={refill}" in text.out
+    refused = await command.run("order", "cancel", order)
+    assert "Cancel is not available" in refused.complaint
+    closed = await command.json("refill", "close", refill, "rejected", "--reason", "they say no")
+    assert closed == {"refill": refill, "state": "rejected"}
+    [ended] = await command.json("refill", "list")
+    assert (ended["state"], ended["reason"]) == ("rejected", "they say no")
+    again = await command.run("refill", "close", refill, "completed", "--reason", "x")
+    assert "refill list" in again.complaint
 
 
 async def test_an_audit_of_a_sound_database_is_ok(command: Command, world: World) -> None:

@@ -63,6 +63,7 @@ async def test_bad_amounts_and_names_change_nothing(
     customer = await world.reseller("acme")
     provider = await world.provider("http://127.0.0.1:9/api/v2")
     number = await world.service(provider)
+    package = await world.service(provider, type="Package", upstream_service="2")
     complaints = await _complaints(
         command,
         ["reseller", "credit", "acme", "ten"],
@@ -90,6 +91,7 @@ async def test_bad_amounts_and_names_change_nothing(
         ["service", "set", number, "--rate", "0.123456"],
         ["service", "set", number, "--min", "0"],
         ["service", "set", number, "--min", "9", "--max", "8"],
+        ["service", "set", package, "--dripfeed", "on"],
     )
     assert len(set(complaints.values())) > 10
     assert await world.balance(customer) == 100_000_000

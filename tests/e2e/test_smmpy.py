@@ -35,6 +35,11 @@ class Client(Protocol):
     def add_order(
         self, service: int, link: str, quantity: int, comments: str | None = None
     ) -> dict[str, int]: ...
+    def create_refill(self, order_id: int) -> dict[str, str]: ...
+    def create_multi_refill(self, order_ids: list[int]) -> list[dict[str, Any]]: ...
+    def get_refill_status(self, refill_id: int) -> dict[str, str]: ...
+    def get_multi_refill_status(self, refill_ids: list[int]) -> list[dict[str, Any]]: ...
+    def cancel_orders(self, order_ids: list[int]) -> list[dict[str, Any]]: ...
 
 
 def smm(url: str, key: str) -> Client:
@@ -230,3 +235,78 @@ async def _refusals_reach_the_caller(client: Client) -> None:
         await asyncio.to_thread(client.get_status, 900_000)
     with pytest.raises(Exception, match=r"^Incorrect service ID$"):
         await asyncio.to_thread(client.add_order, 900_000, "https://social.example/", 100)
+
+
+async def test_smmpy_refills_what_was_delivered_and_cancels_what_was_not(
+    world: World, sandbox: SandboxProcess, gateway: GatewayProcess
+) -> None:
+    await world.sandbox(sandbox)
+    customer = await world.reseller(funds="200")
+    gateway.settings["refills"] = {"wait_ms": 0}
+    async with gateway:
+        client = smm(gateway.url, customer.key)
+        rows = await asyncio.to_thread(client.get_services)
+        service = next(r for r in rows if r["refill"] and r["cancel"] and r["type"] == "Default")
+        orders = [
+            (await place(client, {"Default": service}, Wanted("Default", 400 + n, fate, "")))
+            for n, fate in enumerate(["slow-after:1", "slow-after:2", "stall"])
+        ]
+        first, second, running = (one.order for one in orders)
+        await eventually(_all_accepted(sandbox, 3))
+        for record in sandbox.accepted()[:2]:
+            await sandbox.control(
+                "order", {"order": record["order"], "status": "Completed", "remains": 0}
+            )
+        await eventually(_each_is(client, [first, second], "Completed"))
+        await _cancels(client, running, [first])
+        await _refills(client, sandbox, first, second, running)
+        spent = 200 * MICRO - await _balance(client)
+        assert spent == orders[0].charge + orders[1].charge
+    await world.assert_sound()
+
+
+def _each_is(client: Client, orders: list[int], word: str) -> Callable[[], Awaitable[bool]]:
+    async def check() -> bool:
+        found = await asyncio.to_thread(client.get_multi_status, orders)
+        return {status["status"] for status in found.values()} == {word}
+
+    return check
+
+
+async def _cancels(client: Client, running: int, ended: list[int]) -> None:
+    taken = await asyncio.to_thread(client.cancel_orders, [running, *ended])
+    assert taken == [
+        {"order": running, "cancel": 1},
+        *({"order": one, "cancel": {"error": "Cancel is not available"}} for one in ended),
+    ]
+    await eventually(_each_is(client, [running], "Canceled"))
+
+
+async def _refills(
+    client: Client, sandbox: SandboxProcess, first: int, second: int, canceled: int
+) -> None:
+    single = await asyncio.to_thread(client.create_refill, first)
+    assert list(single) == ["refill"]
+    one = int(single["refill"])
+    many = await asyncio.to_thread(client.create_multi_refill, [second, canceled])
+    two = many[0]["refill"]
+    assert many == [
+        {"order": second, "refill": two},
+        {"order": canceled, "refill": {"error": "The order is not completed"}},
+    ]
+    with pytest.raises(Exception, match=r"^The refill task is not completed for this order$"):
+        await asyncio.to_thread(client.create_refill, first)
+    assert await asyncio.to_thread(client.get_refill_status, one) == {"status": "Pending"}
+
+    async def sent() -> bool:
+        return bool((await sandbox.control("state"))["requests"].get("refill") == 2)
+
+    await eventually(sent)
+    await sandbox.control("advance", {"work": 1})
+
+    async def completed() -> bool:
+        found = await asyncio.to_thread(client.get_multi_refill_status, [one, two])
+        assert [row["refill"] for row in found] == [one, two]
+        return {row["status"] for row in found} == {"Completed"}
+
+    await eventually(completed)

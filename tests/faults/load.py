@@ -54,7 +54,8 @@ class Offer:
 class Load:
     """Clients on keep-alive connections; ``async with`` starts them and waits for their ends.
 
-    They stop by themselves after ``most`` orders, and rest while the gateway is away.
+    They stop by themselves after ``most`` orders, and rest while the gateway is away. The first
+    ``blind`` of them order again, without a name, whatever was not answered.
     """
 
     def __init__(
@@ -66,7 +67,10 @@ class Load:
         seed: int,
         most: int,
         longest_thought: float,
+        blind: int = 0,
     ) -> None:
+        self.retries = 0
+        self._blind = blind
         self.adds: list[Add] = []
         self._url = url
         self._customers = customers
@@ -81,7 +85,13 @@ class Load:
 
     async def __aenter__(self) -> Self:
         self._clients = [
-            asyncio.create_task(self._client(customer, random.Random(f"{self._seed}-{number}")))
+            asyncio.create_task(
+                self._client(
+                    customer,
+                    random.Random(f"{self._seed}-{number}"),
+                    blind=number < self._blind,
+                )
+            )
             for number, customer in enumerate(self._customers)
         ]
         return self
@@ -106,17 +116,24 @@ class Load:
                 client.result()
         return all(add.outcome is not None for add in self.adds)
 
-    async def _client(self, customer: Customer, chance: random.Random) -> None:
+    async def _client(self, customer: Customer, chance: random.Random, *, blind: bool) -> None:
         async with PanelClient(self._url, customer.key) as panel:
             while True:
                 await self._up.wait()
                 if self._stopped or len(self.adds) >= self._most:
                     return
-                await self._add(panel, self._drawn(customer, chance))
+                add = self._drawn(customer, chance, blind=blind)
+                self.adds.append(add)
+                await self._add(panel, add)
+                while blind and add.outcome is Outcome.UNKNOWN:
+                    await self._up.wait()
+                    self.retries += 1
+                    await self._add(panel, add)
                 await asyncio.sleep(chance.uniform(0, self._longest_thought))
 
-    def _drawn(self, customer: Customer, chance: random.Random) -> Add:
-        fate = chance.choices(list(_FATES), list(_FATES.values()))[0]
+    def _drawn(self, customer: Customer, chance: random.Random, *, blind: bool) -> Add:
+        # An order that has ended is not given to a retry: it would be a new one, rightly.
+        fate = "stall" if blind else chance.choices(list(_FATES), list(_FATES.values()))[0]
         link = f"https://load.example/{self._seed}-{next(self._numbers)}"
         # Now and then a quantity that the gateway itself refuses.
         least = self._offer.minimum
@@ -124,13 +141,15 @@ class Load:
         return Add(customer.id, f"{link}?sandbox={fate}" if fate else link, quantity)
 
     async def _add(self, panel: PanelClient, add: Add) -> None:
-        self.adds.append(add)
+        asked_before, add.outcome = add.outcome, None
         try:
             status, body = await panel.raw(
                 "add", service=self._offer.service, link=add.link, quantity=add.quantity
             )
         except aiohttp.ClientConnectorError as error:
-            add.outcome, add.said = Outcome.FAIL, f"not sent: {type(error).__name__}"
+            # What was sent before may still have become an order.
+            add.outcome = asked_before or Outcome.FAIL
+            add.said = f"not sent: {type(error).__name__}"
             self._up.clear()
         except (aiohttp.ClientError, OSError) as error:
             add.outcome, add.said = Outcome.UNKNOWN, type(error).__name__

@@ -57,12 +57,13 @@ async def test_kills_under_load_lose_no_order_and_double_none(
                 seed=seed,
                 most=KILLS * _ADDS_PER_KILL,
                 longest_thought=0.08,
+                blind=5,
             )
             kills = await _kill_again_and_again(gateway, load, conn, panel, seed)
             await _come_to_rest(conn, panel)
         heard = Heard.of(panel.received(), panel.accepted(), _LATENCY_MS * 1_000)
         evidence = await _evidence(conn, load, panel, customers)
-        report = _report(seed, kills, heard, evidence)
+        report = _report(seed, kills, heard, evidence, load.retries)
         with capsys.disabled():
             print("\n" + report)
         assert not violations(evidence), "\n".join([*violations(evidence)[:20], report])
@@ -165,7 +166,9 @@ async def _evidence(
     )
 
 
-def _report(seed: int, kills: Sequence[Kill], heard: Heard, evidence: Evidence) -> str:
+def _report(
+    seed: int, kills: Sequence[Kill], heard: Heard, evidence: Evidence, retries: int
+) -> str:
     hit, held = _hits(kills, heard)
     told = Counter(str(add.outcome) for add in evidence.adds)
     states = Counter(order.state for order in evidence.orders)
@@ -175,6 +178,7 @@ def _report(seed: int, kills: Sequence[Kill], heard: Heard, evidence: Evidence) 
     lines += [f"  {window}: open at {hit[window]} kills, held {held[window]}" for window in Window]
     lines += [
         f"  adds: {dict(told)}; of the unknown ones {sum(a.link in kept for a in open_adds)} exist",
+        f"  blind retries after a lost answer: {retries}",
         f"  orders: {dict(states)}; accepted upstream: {len(evidence.accepted)}",
     ]
     return "\n".join(lines)

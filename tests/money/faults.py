@@ -60,6 +60,29 @@ async def sound_world(conn: Connection, first: Customer, second: Customer) -> No
     await conn.execute(
         "insert into external_id values ($1, 'mine', $2)", first.id, ORDERS["completed"]
     )
+    await _aftercare(conn, first)
+
+
+async def _aftercare(conn: Connection, customer: Customer) -> None:
+    """An open refill, one that ended, and requests to cancel."""
+    completed, partial = ORDERS["completed"], ORDERS["partial"]
+    await conn.execute(
+        """insert into refill (order_id, reseller_id, provider_id, upstream_order, state,
+                               upstream_id, tries, ended_at)
+           values ($1, $3, 1, 'up' || $1::int, 'rejected', null, 1, now()),
+                  ($1, $3, 1, 'up' || $1::int, 'placed', '7', 1, null),
+                  ($2, $3, 1, 'up' || $2::int, 'unknown', null, 1, null)""",
+        completed,
+        partial,
+        customer.id,
+    )
+    await conn.execute(
+        """insert into cancellation (order_id, state, tries)
+           values ($1, 'requested', 0), ($2, 'taken', 1), ($3, 'over', 0)""",
+        ORDERS["unknown"],
+        ORDERS["canceled"],
+        completed,
+    )
 
 
 async def _history(conn: Connection, number: int, state: str, refund: int) -> None:
@@ -87,7 +110,8 @@ async def _history(conn: Connection, number: int, state: str, refund: int) -> No
     await conn.execute(
         """update orders set version = $2, upstream_id = $3, refunded = $4,
                   wire_charge = charge - $4, wire_status = $5,
-                  remains = case when state = 'partial' then 25 end
+                  remains = case when state = 'partial' then 25 end,
+                  ended_at = case when $5 <> 'Pending' then now() end
             where id = $1""",
         number,
         len(path) - 1,
@@ -232,6 +256,30 @@ FAULTS: tuple[PlantedFault, ...] = (
     _fault("events_have_orders", f"{_ATTEMPT} values (999, 1, 1, '1', 'rejected', null)"),
     _fault("external_ids_own", f"insert into external_id values (2, 'stolen', {_C})"),
     _fault("external_ids_own", "insert into external_id values (1, 'gone', 999)"),
+    _fault("end_is_dated", f"update orders set ended_at = null where id = {_C}"),
+    _fault("end_is_dated", f"update orders set ended_at = now() where id = {_P}"),
+    _fault(
+        "one_open_refill",
+        "drop index refill_one_open; insert into refill (order_id, reseller_id, provider_id,"
+        f" upstream_order) values ({_C}, 1, 1, 'up{_C}')",
+    ),
+    _fault(
+        "one_open_refill",
+        "insert into refill (order_id, reseller_id, provider_id, upstream_order)"
+        f" values ({_P}, 1, 1, 'up{_P}')",
+    ),
+    _fault("refills_own", "update refill set reseller_id = 2 where id = 1"),
+    _fault("refills_own", "update refill set provider_id = 2 where id = 2"),
+    _fault("refills_own", "update refill set upstream_order = 'other' where id = 1"),
+    _fault("refills_own", "update refill set order_id = 999 where id = 1"),
+    _fault("refills_fit_state", "update refill set upstream_id = null where id = 2"),
+    _fault("refills_fit_state", "update refill set ended_at = null where id = 1"),
+    _fault("refills_fit_state", "update refill set ended_at = now() where id = 2"),
+    _fault("refills_fit_state", "update refill set tries = 0 where id = 3"),
+    _fault("refills_fit_state", "update refill set state = 'requested' where id = 2"),
+    _fault("cancellations_fit", f"update cancellation set order_id = 999 where order_id = {_U}"),
+    _fault("cancellations_fit", f"update cancellation set state = 'over' where order_id = {_U}"),
+    _fault("cancellations_fit", f"update cancellation set state = 'taken' where order_id = {_U}"),
     _fault("no_floats", "alter table service add column discount double precision"),
     _fault("no_floats", "alter table orders add column fee money"),
     _fault("append_only_guards", "alter table entry disable trigger append_only"),

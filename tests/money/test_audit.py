@@ -6,6 +6,7 @@ from gateway.money.audit import audit
 from gateway.store.audit import INVARIANTS, WARNINGS
 from gateway.store.connection import Pool
 from tests.money.faults import FAULTS, ORDERS, WAITS, PlantedFault, sound_world, tamper
+from tests.money.faulty_parts import DRIP, PART_FAULTS, sound_parts
 from tests.world import World
 
 
@@ -15,6 +16,7 @@ async def sound_pool(pool: Pool, world: World) -> Pool:
     first, second = await world.reseller("first"), await world.reseller("second")
     async with pool.acquire() as conn:
         await sound_world(conn, first, second)
+        await sound_parts(conn, first)
     return pool
 
 
@@ -30,7 +32,7 @@ async def test_a_sound_world_gives_no_finding(sound_pool: Pool) -> None:
     assert found.warnings == ()
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.check)
+@pytest.mark.parametrize("fault", [*FAULTS, *PART_FAULTS], ids=lambda fault: fault.check)
 async def test_a_planted_fault_is_found_by_its_check(sound_pool: Pool, fault: PlantedFault) -> None:
     async with sound_pool.acquire() as conn:
         await tamper(conn, fault.sql)
@@ -41,7 +43,7 @@ async def test_a_planted_fault_is_found_by_its_check(sound_pool: Pool, fault: Pl
 
 def test_every_check_has_a_planted_fault() -> None:
     checks = {check.name for check in INVARIANTS} | {"legal_moves"}
-    assert {fault.check for fault in FAULTS} == checks
+    assert {fault.check for fault in (*FAULTS, *PART_FAULTS)} == checks
 
 
 async def test_a_finding_names_the_row_that_is_broken(sound_pool: Pool) -> None:
@@ -67,3 +69,41 @@ async def test_what_waits_too_long_is_a_warning_and_breaks_nothing(
     [warning] = found.warnings
     assert warning.check == WARNINGS[0].name
     assert f"order {ORDERS[state]} is {state}" in warning.row
+
+
+@pytest.mark.parametrize(
+    ("waits", "named"),
+    [
+        ("update refill set updated_at = now() - interval '{}' where id = 2", "refill 2 is placed"),
+        (
+            "update refill set updated_at = now() - interval '{}' where id = 3",
+            "refill 3 is unknown",
+        ),
+        (
+            """update cancellation set order_id = 5, requested_at = now() - interval '{}'
+                where state = 'requested'""",
+            "order 5 is to be canceled",
+        ),
+    ],
+    ids=["placed refill", "unknown refill", "request to cancel"],
+)
+async def test_aftercare_that_waits_too_long_is_a_warning(
+    sound_pool: Pool, waits: str, named: str
+) -> None:
+    async with sound_pool.acquire() as conn:
+        await conn.execute(waits.format("20 minutes"))
+        assert (await audit(sound_pool)).warnings == ()
+        await conn.execute(waits.format("8 days"))
+    found = await audit(sound_pool)
+    assert found.ok
+    assert [warning.row.partition(" since ")[0] for warning in found.warnings] == [named]
+
+
+async def test_a_drip_feed_that_nobody_looks_at_is_a_warning(sound_pool: Pool) -> None:
+    late = f"update orders set next_at = now() - interval '11 minutes' where id = {DRIP}"
+    async with sound_pool.acquire() as conn:
+        await conn.execute(late)
+    found = await audit(sound_pool)
+    assert found.ok
+    [warning] = found.warnings
+    assert f"order {DRIP} is scheduled" in warning.row

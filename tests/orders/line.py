@@ -13,6 +13,7 @@ from gateway.orders.dispatch import Sender
 from gateway.orders.drafting import draft_order
 from gateway.orders.failover import Outcome
 from gateway.orders.intake import Intake
+from gateway.orders.receipts import Receipts
 from gateway.orders.tracking import Tracker
 from gateway.store import orders
 from gateway.store.connection import Pool
@@ -69,7 +70,7 @@ class Line:
             )
             for number, link in enumerate(links)
         ]
-        return [await self.intake.submit(draft) for draft in drafts]
+        return [(await self.intake.submit(draft)).order_id for draft in drafts]
 
     async def send(self, limit: int = 1000) -> list[Outcome]:
         """Claim what waits and send it, one after the other."""
@@ -174,6 +175,6 @@ async def open_line(
             adapter=adapt(provider, transport)[0],
             sender=Sender(world.pool, dispatch, clock),
             tracker=Tracker(world.pool, tracking, clock),
-            intake=Intake(world.pool, catalogue, lambda _: None, largest=250),
+            intake=Intake(world.pool, catalogue, lambda _: None, Receipts(), largest=250),
             catalogue=catalogue,
         )

@@ -115,6 +115,7 @@ def a_service(
         dripfeed=False,
         refill=False,
         cancel=False,
+        refill_days=None,
         keep_links=False,
         below_cost=False,
         enabled=True,

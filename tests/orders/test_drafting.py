@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from gateway.orders.drafting import Draft, draft_order, redraft
 from schemas.catalogue import Service
+from schemas.order_parameters import ORDER_OPTIONS
 from schemas.panel_v2 import PanelError
-from schemas.services import SERVICE_TYPES, find_service_type
+from schemas.services import SERVICE_TYPES, TYPES, find_service_type
 from tests.orders.making import a_service
 
 #: Also halves of characters, which JSON can carry and nothing can store.
@@ -53,12 +54,23 @@ def test_comments_are_counted_by_their_lines() -> None:
 
 @pytest.mark.parametrize("name", SERVICE_TYPES)
 def test_every_type_needs_its_parameters(name: str) -> None:
-    full = {"link": _LINK, "quantity": "100", "comments": "a\n" * 60}
-    needed = {parameter.name: full[parameter.name] for parameter in SERVICE_TYPES[name].parameters}
-    assert draft(a_service(name), **needed).charge > 0
-    for missing in needed:
-        rest = {k: v for k, v in needed.items() if k != missing}
-        assert refusal(a_service(name), **rest) == "Incorrect request"
+    kind = SERVICE_TYPES[name]
+    service = a_service(name, minimum=1)
+    assert draft(service, **kind.example).charge > 0
+    for parameter in kind.parameters:
+        rest = {key: text for key, text in kind.example.items() if key != parameter.name}
+        if parameter.required:
+            assert refusal(service, **rest) == "Incorrect request"
+
+
+@pytest.mark.parametrize("name", SERVICE_TYPES)
+def test_a_parameter_that_is_present_but_bad_is_named(name: str) -> None:
+    kind = SERVICE_TYPES[name]
+    for parameter in kind.parameters:
+        text = "Bad link" if parameter.name == "link" else f"Incorrect {parameter.name}"
+        assert (
+            refusal(a_service(name, minimum=1), **(kind.example | {parameter.name: "\0"})) == text
+        )
 
 
 @pytest.mark.parametrize(
@@ -70,6 +82,11 @@ def test_every_type_needs_its_parameters(name: str) -> None:
         ("custom_comments", "Custom Comments"),
         ("Custom Comment", "Custom Comments"),
         ("CustomComments", "Custom Comments"),
+        ("mentions_custom_list", "Mentions Custom List"),
+        ("invites from groups", "Invites from Groups"),
+        ("Seo", "SEO"),
+        ("subscription", "Subscriptions"),
+        ("WebTraffic", "Web Traffic"),
     ],
 )
 def test_a_type_is_found_in_every_known_spelling(spelling: str, name: str) -> None:
@@ -78,7 +95,7 @@ def test_a_type_is_found_in_every_known_spelling(spelling: str, name: str) -> No
     assert found.name == name
 
 
-@pytest.mark.parametrize("spelling", ["", "Poll", "Default Package", "Subscriptions"])
+@pytest.mark.parametrize("spelling", ["", "Polls", "Default Package", "fb_viplike", "100"])
 def test_an_unknown_type_is_not_guessed(spelling: str) -> None:
     assert find_service_type(spelling) is None
 
@@ -135,35 +152,62 @@ def test_comments_of_blanks_alone_are_no_comments() -> None:
     assert refusal(service, link=_LINK, comments=" \n\t\n") == "Incorrect request"
 
 
-@given(
-    st.sampled_from(sorted(SERVICE_TYPES)),
-    st.integers(1, 10**9).map(lambda steps: steps * 10),
-    st.integers(1, 200),
-)
+@st.composite
+def _orders(draw: st.DrawFn) -> tuple[str, dict[str, str], int]:
+    """An order of any type, and how many pieces it pays for; 0 is one package."""
+    kind = SERVICE_TYPES[draw(st.sampled_from(sorted(SERVICE_TYPES)))]
+    fields = dict(kind.example)
+    pieces = draw(st.integers(1, 200))
+    if kind.counted is None:
+        return kind.name, fields, 0
+    fields[kind.counted.name] = "ok\n" * pieces if kind.counted.many else str(pieces)
+    if kind.times:
+        fields["min"] = str(draw(st.integers(1, pieces)))
+        posts, old = draw(st.tuples(st.integers(0, 50), st.integers(0, 50)).filter(any))
+        fields |= {"posts": str(posts), "old_posts": str(old)}
+        pieces *= posts + old
+    return kind.name, fields, pieces
+
+
+@given(_orders(), st.integers(1, 10**9).map(lambda steps: steps * 10), st.integers(2, 1000))
 def test_the_charge_is_the_shown_rate_times_the_quantity_for_every_type(
-    name: str, rate: int, quantity: int
+    order: tuple[str, dict[str, str], int], rate: int, runs: int
 ) -> None:
-    fields = {"link": _LINK, "quantity": str(quantity), "comments": "ok\n" * quantity}
+    name, fields, pieces = order
     made = draft(a_service(name, rate=rate, minimum=1), **fields)
-    exact = Fraction(rate) if name == "Package" else Fraction(rate * made.quantity, 1000)
+    assert made.quantity == (pieces or 1)
+    exact = Fraction(rate * pieces, 1000) if pieces else Fraction(rate)
     assert exact <= made.charge < exact + 1
+    if SERVICE_TYPES[name].dripfeed:
+        service = a_service(name, rate=rate, minimum=1, dripfeed=True)
+        fed = draft(service, **fields, runs=str(runs), interval="5")
+        assert (fed.quantity, fed.per_run, fed.runs) == (pieces * runs, pieces, runs)
+        assert exact * runs <= fed.charge < exact * runs + 1
+
+
+_NAMES = sorted({p.name for kind in TYPES for p in kind.parameters + ORDER_OPTIONS})
 
 
 @given(
     st.sampled_from(sorted(SERVICE_TYPES)),
-    st.dictionaries(st.sampled_from(["link", "quantity", "comments"]), _TEXTS),
+    st.dictionaries(st.sampled_from(_NAMES), _TEXTS | st.integers(-1, 10**6).map(str)),
+    st.booleans(),
 )
-def test_any_fields_give_an_order_or_a_refusal(name: str, fields: dict[str, str]) -> None:
-    service = a_service(name, minimum=1)
+def test_any_fields_give_an_order_or_a_refusal(
+    name: str, fields: dict[str, str], sound: bool
+) -> None:
+    service = a_service(name, minimum=1, dripfeed=True)
     try:
-        made = draft(service, **fields)
+        made = draft(service, **(SERVICE_TYPES[name].example | fields if sound else fields))
     except PanelError:
         return
     assert made.charge >= 1
-    assert 1 <= made.quantity <= service.maximum
+    assert 1 <= made.quantity < 2**31
     json.dumps([made.link, made.parameters]).encode()
     made.link.encode()
-    (json.loads(made.parameters or "{}").get("comments") or "").encode()
+    "".join(json.loads(made.parameters or "{}").values()).encode()
+    again = redraft(made, service)
+    assert again == made
 
 
 def test_an_order_is_priced_anew_at_another_rate_with_nothing_lost() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -11,6 +11,7 @@ from gateway.catalogue.snapshot import Catalogue
 from gateway.grouping import GroupFailed
 from gateway.orders.drafting import Draft, draft_order
 from gateway.orders.intake import Intake
+from gateway.orders.receipts import Receipts
 from gateway.store import services
 from gateway.store.connection import Pool, transaction
 from schemas.catalogue import ServiceChange
@@ -63,20 +64,26 @@ async def counter(world: World, pool: Pool) -> Counter:
     async with pool.acquire() as conn:
         await catalogue.refresh(conn)
     woken: list[None] = []
-    intake = Intake(pool, catalogue, lambda _: woken.append(None), largest=250)
+    intake = Intake(pool, catalogue, lambda _: woken.append(None), Receipts(), largest=250)
     return Counter(intake, catalogue, pool, service, woken)
+
+
+async def placed(intake: Intake, draft: Draft) -> int:
+    """The id of an order that is accepted."""
+    return (await intake.submit(draft)).order_id
 
 
 async def submit(counter: Counter, drafts: list[Draft]) -> list[int | BaseException]:
     """The answers to orders that arrive together."""
-    return await asyncio.gather(*map(counter.intake.submit, drafts), return_exceptions=True)
+    answers = (placed(counter.intake, draft) for draft in drafts)
+    return await asyncio.gather(*answers, return_exceptions=True)
 
 
 async def test_an_accepted_order_is_charged_queued_and_ready_to_be_sent(
     counter: Counter, world: World, pool: Pool
 ) -> None:
     customer = await world.reseller(funds="10")
-    order = await counter.intake.submit(counter.draft(customer))
+    order = await placed(counter.intake, counter.draft(customer))
     async with pool.acquire() as conn:
         row = await conn.fetchrow("select * from orders where id = $1", order)
     assert row is not None
@@ -100,7 +107,7 @@ async def test_an_order_is_committed_when_its_answer_arrives(
     customer = await world.reseller(funds="100")
 
     async def place() -> None:
-        order = await counter.intake.submit(counter.draft(customer, 10))
+        order = await placed(counter.intake, counter.draft(customer, 10))
         assert order in await counter.charges()
 
     await asyncio.gather(*(place() for _ in range(50)))
@@ -144,11 +151,11 @@ async def test_two_gateways_at_once_spend_the_same_money_once(
     counter: Counter, world: World, pool: Pool
 ) -> None:
     customer = await world.reseller(funds="9")
-    other = Intake(pool, counter.catalogue, lambda _: None, largest=7)
+    other = Intake(pool, counter.catalogue, lambda _: None, Receipts(), largest=7)
     drafts = [counter.draft(customer, 1000) for _ in range(30)]
     answers = await asyncio.gather(
-        *map(counter.intake.submit, drafts[::2]),
-        *map(other.submit, drafts[1::2]),
+        *(placed(counter.intake, draft) for draft in drafts[::2]),
+        *(placed(other, draft) for draft in drafts[1::2]),
         return_exceptions=True,
     )
     accepted = [answer for answer in answers if isinstance(answer, int)]
@@ -173,7 +180,7 @@ async def test_a_price_that_changed_meanwhile_is_charged_at_the_new_price(
     customer = await world.reseller(funds="10")
     draft = counter.draft(customer)
     await counter.change(rate=parse_rate("1.20"))
-    order = await counter.intake.submit(draft)
+    order = await placed(counter.intake, draft)
     assert await counter.charges() == {order: 1_200_000}
     assert await world.balance(customer) == 10 * UNIT - 1_200_000
     await world.assert_sound()
@@ -184,8 +191,22 @@ async def test_a_new_price_beyond_the_funds_is_refused(counter: Counter, world: 
     draft = counter.draft(customer)
     await counter.change(rate=parse_rate("1.20"))
     with pytest.raises(PanelError, match="Not enough funds"):
-        await counter.intake.submit(draft)
+        await placed(counter.intake, draft)
     assert await world.balance(customer) == UNIT
+
+
+async def test_a_new_price_beyond_what_the_client_allowed_is_refused(
+    counter: Counter, world: World
+) -> None:
+    customer = await world.reseller(funds="10")
+    dear, allowed = (
+        replace(counter.draft(customer), max_charge=limit) for limit in (1_199_999, 1_200_000)
+    )
+    await counter.change(rate=parse_rate("1.20"))
+    refused, order = await submit(counter, [dear, allowed])
+    assert (type(refused), str(refused)) == (PanelError, "Price changed")
+    assert await counter.charges() == {order: 1_200_000}
+    await world.assert_sound()
 
 
 async def test_prices_that_keep_changing_are_each_charged_as_they_were_at_the_commit(
@@ -195,7 +216,7 @@ async def test_prices_that_keep_changing_are_each_charged_as_they_were_at_the_co
 
     async def place() -> None:
         for _ in range(10):
-            await counter.intake.submit(counter.draft(customer))
+            await placed(counter.intake, counter.draft(customer))
 
     async def reprice() -> None:
         for cents in range(91, 121):
@@ -215,7 +236,7 @@ async def test_a_service_switched_off_meanwhile_is_refused(counter: Counter, wor
     draft = counter.draft(customer)
     await counter.change(enabled=False, disabled_reason="gone")
     with pytest.raises(PanelError, match="Incorrect service ID"):
-        await counter.intake.submit(draft)
+        await placed(counter.intake, draft)
     assert await counter.charges() == {}
     assert await world.balance(customer) == 10 * UNIT
 
@@ -237,7 +258,7 @@ async def test_a_caller_that_goes_away_leaves_its_order_committed_once(
     customer = await world.reseller(funds="10")
 
     async def call() -> int:
-        return await counter.intake.submit(counter.draft(customer))
+        return await placed(counter.intake, counter.draft(customer))
 
     async with pool.acquire() as conn:
         # The balance is held, so that the group is under way and cannot end.
@@ -282,7 +303,7 @@ async def test_a_group_that_the_database_loses_charges_nobody_and_the_next_one_w
         await conn.execute("commit")
     assert all(isinstance(answer, GroupFailed) for answer in answers)
     assert await counter.charges() == {}
-    order = await counter.intake.submit(counter.draft(customer))
+    order = await placed(counter.intake, counter.draft(customer))
     assert set(await counter.charges()) == {order}
     await world.assert_sound()
 
@@ -291,9 +312,11 @@ async def test_no_order_id_is_given_twice_by_intakes_of_several_processes(
     counter: Counter, world: World, pool: Pool
 ) -> None:
     customer = await world.reseller(funds="1000")
-    intakes = [Intake(pool, counter.catalogue, lambda _: None, largest=5) for _ in range(3)]
+    intakes = [
+        Intake(pool, counter.catalogue, lambda _: None, Receipts(), largest=5) for _ in range(3)
+    ]
     answers = await asyncio.gather(
-        *(intakes[n % 3].submit(counter.draft(customer, 10)) for n in range(300))
+        *(placed(intakes[n % 3], counter.draft(customer, 10)) for n in range(300))
     )
     assert len(set(answers)) == 300
     assert all(0 < answer < 2**31 for answer in answers)
@@ -315,7 +338,7 @@ async def test_further_parameters_are_kept_as_given(
         currency="USD",
         request_id="r-1",
     )
-    order = await counter.intake.submit(draft)
+    order = await placed(counter.intake, draft)
     async with pool.acquire() as conn:
         kept = await conn.fetchval("select parameters from orders where id = $1", order)
     assert json.loads(kept) == {"comments": comments}
@@ -337,5 +360,5 @@ async def test_orders_of_one_process_are_numbered_upwards_from_one(
     counter: Counter, world: World
 ) -> None:
     customer = await world.reseller(funds="1000")
-    numbers = [await counter.intake.submit(counter.draft(customer, 10)) for _ in range(400)]
+    numbers = [await placed(counter.intake, counter.draft(customer, 10)) for _ in range(400)]
     assert numbers == list(range(1, 401))

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from gateway.orders.lifecycle import IllegalMove, Polling, after_status, move
 from schemas.money import UNIT
 from schemas.orders import FINAL_STATES, FINAL_WORDS, MOVES, Order, OrderState, WireStatus
+from schemas.services import SERVICE_TYPES, Pricing
 from schemas.upstream import UpstreamStatus, UpstreamWord
 from tests.orders.making import NOW, an_order, written
 
 POLLING = Polling(first_ms=30_000, last_ms=900_000, correction_ms=86_400_000, watch_ms=604_800_000)
 _CHARGE = 10 * UNIT
+_PACKAGES = {n for n, kind in SERVICE_TYPES.items() if kind.pricing is Pricing.PER_ORDER}
 
 
 def heard(
@@ -191,8 +193,11 @@ def test_a_partial_that_counts_wrongly_is_looked_at_by_a_person(remains: int | N
     assert order.wire_charge == _CHARGE
 
 
-def test_a_package_is_never_partly_refunded_by_counters_of_the_upstream() -> None:
-    package = an_order(quantity=1, service_type="Package")
+@pytest.mark.parametrize("service_type", sorted(_PACKAGES))
+def test_a_package_is_never_partly_refunded_by_counters_of_the_upstream(
+    service_type: str,
+) -> None:
+    package = an_order(quantity=1, service_type=service_type)
     order = after(package, heard(UpstreamWord.IN_PROGRESS, 700), heard(UpstreamWord.PARTIAL, 1))
     assert (order.state, order.refunded) == (OrderState.REVIEW, 0)
     assert order.wire_remains == 1

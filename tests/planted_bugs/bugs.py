@@ -3,14 +3,20 @@
 from dataclasses import dataclass
 
 _KILLS = "tests/faults/test_kills.py"
+_CANCELS = "tests/orders/test_cancellations.py"
 _AMOUNTS = "tests/money/test_amounts.py"
+_BY_TYPE = "tests/orders/test_drafting_by_type.py"
 _DISPATCH = "tests/orders/test_dispatch.py"
 _FAILOVER = "tests/orders/test_failover.py"
+_DRIP_FEED = "tests/orders/test_drip_feed.py"
 _INTAKE = "tests/orders/test_intake.py"
 _LEASES = "tests/orders/test_leases.py"
 _LEDGER = "tests/money/test_ledger.py"
 _LIFECYCLE = "tests/orders/test_lifecycle.py"
+_LINKS = "tests/schemas/test_links.py"
 _NAMES = "tests/web/test_external_ids.py"
+_REPEATS = "tests/web/test_repeats.py"
+_REFILLS = "tests/orders/test_refills.py"
 _READING = "tests/providers/test_reading.py"
 _TRACKING = "tests/orders/test_tracking.py"
 _TRANSPORT = "tests/providers/test_transport.py"
@@ -118,9 +124,22 @@ BUGS = (
     Bug(
         name="orders are sent by GET",
         file="providers/transport.py",
-        before="async with session.post(",
-        after="async with session.get(",
+        before="""
+            call.method,
+            call.target,
+""",
+        after="""
+            "GET",
+            call.target,
+""",
         test=f"{_TRANSPORT}::test_a_request_is_a_form_post_with_ordinary_headers",
+    ),
+    Bug(
+        name="the client repeats a GET by itself",
+        file="providers/transport.py",
+        before="            middlewares=(_only_once,),\n",
+        after="",
+        test=f"{_TRANSPORT}::test_whatever_fails_after_sending_may_have_been_processed_and_is_not_repeated",
     ),
     Bug(
         name="whatever fails while sending counts as not sent",
@@ -202,14 +221,136 @@ BUGS = (
         test=f"{_NAMES}::test_a_repeated_name_is_one_order_and_one_charge",
     ),
     Bug(
+        name="a lost answer counts as received",
+        file="gateway/web/receipt_response.py",
+        before="""
+        else:
+            self._settle(False)
+
+    def _look""",
+        after="""
+        else:
+            self._settle(True)
+
+    def _look""",
+        test=f"{_REPEATS}::test_an_order_whose_answer_was_lost_is_found_again_by_the_retry",
+    ),
+    Bug(
+        name="a run is made while another one is open",
+        file="gateway/orders/schedules.py",
+        before="if due is not None and not running and not plan.busy and due <= plan.now:",
+        after="if due is not None and not plan.busy and due <= plan.now:",
+        test=f"{_DRIP_FEED}::test_a_run_in_doubt_holds_up_those_after_it",
+    ),
+    Bug(
+        name="runs are charged again",
+        file="gateway/orders/schedules.py",
+        before="""
+            await store.insert_runs(conn, made)
+""",
+        after="""
+            await store.insert_runs(conn, made)
+            from gateway.money import ledger
+            resellers = {s.change.order.id: s.change.order.reseller_id for s in starts}
+            for run in made:
+                book = await ledger.Book.open(conn, [resellers[run.parent_id]])
+                book.charge(resellers[run.parent_id], run.charge, run.order_id)
+                await book.write(conn)
+""",
+        test=f"{_DRIP_FEED}::test_a_drip_feed_is_delivered_in_runs_and_charged_once",
+    ),
+    Bug(
+        name="lost time is made up for in a burst",
+        file="gateway/orders/schedules.py",
+        before="return planned if planned > plan.now else plan.now + interval",
+        after="return planned",
+        test=f"{_DRIP_FEED}::test_after_a_long_stop_runs_come_one_at_a_time_and_an_interval_apart",
+    ),
+    Bug(
+        name="a stopped drip-feed gives back runs that were made",
+        file="gateway/orders/parts.py",
+        before="return parent.charge - first_shares(parent.charge, served, parts)",
+        after="return parent.charge",
+        test=f"{_DRIP_FEED}::test_stopping_pays_back_at_once_what_was_not_made",
+    ),
+    Bug(
         name="an old price is charged",
         file="gateway/store/orders.py",
-        before="""version v where v.catalogue = $2)
-               select catalogue = $2 from version\"\"\",
-""",
-        after="""version v where $2::bigint > 0)
-               select true\"\"\",
-""",
+        before="select catalogue = $2 as rightly from version",
+        after="select $2::bigint > 0 as rightly from version",
         test=f"{_INTAKE}::test_a_price_that_changed_meanwhile_is_charged_at_the_new_price",
+    ),
+    Bug(
+        name="a drip-feed is charged for one run",
+        file="gateway/orders/drafting.py",
+        before="times = (runs or 1) * _times(kind, values)",
+        after="times = _times(kind, values)",
+        test=f"{_BY_TYPE}::test_a_drip_feed_is_charged_for_all_its_runs",
+    ),
+    Bug(
+        name="a subscription is sent without its number of posts",
+        file="gateway/orders/drafting.py",
+        before="        value = parameter.default\n",
+        after="        value = None\n",
+        test=f"{_BY_TYPE}::test_a_subscription_is_paid_for_all_its_posts",
+    ),
+    Bug(
+        name="a client's own campaign is taken for tracking",
+        file="schemas/links.py",
+        before="""
+    if known is None:
+        return link
+""",
+        after="""
+    if known is None:
+        known = _TRACKING["t.me"]
+""",
+        test=f"{_LINKS}::test_what_says_something_of_the_target_stays",
+    ),
+    Bug(
+        name="a refill is sent twice",
+        file="gateway/store/refills.py",
+        before="""update refill set state = 'unknown', reason = $1, next_at = 'infinity',""",
+        after="""update refill set state = 'requested', reason = $1, next_at = now(),""",
+        test=f"{_REFILLS}::test_a_refill_whose_sender_died_becomes_unknown_and_is_not_sent_again",
+    ),
+    Bug(
+        name="a lost answer to a refill is sent again",
+        file="gateway/orders/refilling.py",
+        before="return RefillChange(refill.id, RefillState.UNKNOWN, reason=said)",
+        after="return _later(refill, said, 0)",
+        test=f"{_REFILLS}::test_a_lost_answer_freezes_the_refill_which_is_never_sent_again",
+    ),
+    Bug(
+        name="a queued order is canceled and sent",
+        file="gateway/store/orders.py",
+        before="""
+                  and not exists (select from cancellation c
+                                   where c.order_id = orders.id and c.state = 'requested')
+""",
+        after="",
+        test=f"{_CANCELS}::test_an_order_that_comes_back_to_the_queue_is_canceled_instead_of_sent",
+    ),
+    Bug(
+        name="a cancellation does not take the lock of a claim",
+        file="gateway/store/orders.py",
+        before="""
+             order by id for no key update\"\"\",
+        order_ids,
+        reseller_id,
+""",
+        after="""
+             order by id\"\"\",
+        order_ids,
+        reseller_id,
+""",
+        test=f"{_CANCELS}::test_parallel_requests_for_a_queued_order_refund_once",
+    ),
+    Bug(
+        name="a request to cancel gives the money back",
+        file="gateway/orders/cancelling.py",
+        before="OrderState.PLACED: Step.STORED,",
+        after="OrderState.PLACED: Step.AT_ONCE,",
+        test=f"{_CANCELS}::test_money_moves_only_when_the_upstream_reports_the_end",
     ),
 )

@@ -14,7 +14,7 @@ from providers.account import ProviderAccount
 from providers.base import Provider
 from providers.errors import Ambiguous, ProviderError, Rejected, Unavailable
 from providers.registry import create_provider, is_worked_by_hand
-from providers.transport import Transport
+from providers.transport import Transport, metered
 from schemas.upstream import RefusalGroup, Submission
 from tests.providers.wire import (
     KEY,
@@ -76,6 +76,8 @@ class ProviderConformance:
 
     kind: ClassVar[str]
     options: ClassVar[Mapping[str, object]] = {}
+    #: How an order is sent.
+    method: ClassVar[str] = "POST"
     #: An answer to ``add`` that names an order, and its id.
     accepted: ClassVar[tuple[str, str]] = ('{"order":23501}', "23501")
     #: Answers to ``add`` that refuse in known words.
@@ -103,20 +105,47 @@ class ProviderConformance:
         assert KEY not in shown
         return caught.value
 
-    async def test_an_accepted_order_is_placed_with_one_post(self, transport: Transport) -> None:
+    async def test_an_accepted_order_is_placed_with_one_request(self, transport: Transport) -> None:
         body, upstream_id = self.accepted
         async with Upstream(says(body)) as upstream:
             placed = await self.provider(upstream, transport).add(ORDER)
         assert placed.upstream_id == upstream_id
         assert placed.exchange.sent
         assert placed.exchange.body == body
-        assert [request.method for request in upstream.requests] == ["POST"]
+        assert [request.method for request in upstream.requests] == [self.method]
 
     async def test_orders_never_share_a_connection(self, transport: Transport) -> None:
         async with Upstream(says(self.accepted[0])) as upstream:
             provider = self.provider(upstream, transport)
             await asyncio.gather(*(provider.add(ORDER) for _ in range(5)))
         assert upstream.connections == len(upstream.requests) == 5
+
+    async def test_an_order_does_not_travel_on_a_connection_that_a_read_left_open(
+        self, transport: Transport
+    ) -> None:
+        async with Upstream(says(self.one_of_two, self.accepted[0])) as upstream:
+            provider = self.provider(upstream, transport)
+            await provider.status(["23501"])
+            await provider.add(ORDER)
+        assert upstream.connections == 2
+
+    async def test_a_budget_can_count_every_request(self, transport: Transport) -> None:
+        async with Upstream(says(self.one_of_two)) as upstream:
+            provider = self.provider(upstream, transport)
+            with metered() as meter:
+                await provider.status(["23501"])
+                await provider.status(["23501", "23502"])
+        assert meter.requests == len(upstream.requests) >= 2
+
+    async def test_no_request_asks_for_more_orders_than_the_adapter_says(
+        self, transport: Transport
+    ) -> None:
+        async with Upstream(says(self.one_of_two)) as upstream:
+            provider = self.provider(upstream, transport)
+            assert 1 <= provider.status_batch <= 100
+            with metered() as meter:
+                await provider.status([str(n) for n in range(23501, 23501 + provider.status_batch)])
+        assert meter.requests == 1
 
     async def test_a_refusal_in_known_words_is_rejected(self, transport: Transport) -> None:
         for body, group in self.refusals:

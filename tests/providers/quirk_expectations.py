@@ -208,7 +208,7 @@ EXPECTED: dict[str, object] = {
             currency=USD,
         )
     ),
-    "T23": one(order(W.IN_PROGRESS, "Active")),
+    "T23": one(order(W.IN_PROGRESS, "Active", orders=("1001", "1002"), posts=3)),
     "T27": one(
         order(
             W.COMPLETED, "Completed", start_count=0, remains=1000, charge=Decimal(0), currency=USD

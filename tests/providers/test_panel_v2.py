@@ -246,7 +246,7 @@ class Dialect(PanelV2):
     """A panel with other names for the same things."""
 
     kind = "dialect"
-    action_names: ClassVar[Mapping[str, str]] = {"add": "create"}
+    default_options: ClassVar[Mapping[str, object]] = {"action_names": {"add": "create"}}
 
     def encode_add(self, order: Submission) -> dict[str, str]:
         return {"service_id": order.service, "url": order.parameters["link"]}

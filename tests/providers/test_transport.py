@@ -15,12 +15,14 @@ import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
 
+from providers.calls import Call, Encoding, Method
 from providers.errors import Ambiguous, ProviderError, Unavailable
 from providers.limits import Purpose, Timeouts
-from providers.transport import EVIDENCE_LENGTH, Answer, Transport, proves_not_sent
+from providers.transport import EVIDENCE_LENGTH, Answer, Transport, metered, proves_not_sent
 from tests.providers.wire import (
     KEY,
     Behaviour,
+    Request,
     Upstream,
     answer_bytes,
     hangs,
@@ -34,13 +36,18 @@ FORM = {"key": KEY, "action": "add", "service": "1", "link": "https://example.co
 ALL_PURPOSES = tuple(Purpose)
 
 
-async def ask(transport: Transport, url: str, purpose: Purpose = Purpose.ADD) -> Answer:
-    return await transport.post(url, FORM, purpose, KEY)
+async def ask(
+    transport: Transport, url: str, purpose: Purpose = Purpose.ADD, method: Method = Method.POST
+) -> Answer:
+    encoding = Encoding.QUERY if method is Method.GET else Encoding.FORM
+    return await transport.send(Call(url, FORM, method, encoding), purpose, KEY)
 
 
-async def failing(transport: Transport, url: str, purpose: Purpose) -> ProviderError:
+async def failing(
+    transport: Transport, url: str, purpose: Purpose, method: Method = Method.POST
+) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
-        await ask(transport, url, purpose)
+        await ask(transport, url, purpose, method)
     assert KEY not in str(caught.value)
     assert caught.value.exchange is not None
     assert KEY not in repr(caught.value.exchange)
@@ -63,13 +70,14 @@ async def test_a_request_is_a_form_post_with_ordinary_headers(transport: Transpo
     assert answer.exchange.status == answer.status == 200
 
 
+@pytest.mark.parametrize("method", Method)
 @pytest.mark.parametrize("purpose", [Purpose.ADD, Purpose.ACT])
 async def test_what_acts_upstream_gets_a_fresh_connection(
-    transport: Transport, purpose: Purpose
+    transport: Transport, purpose: Purpose, method: Method
 ) -> None:
     async with Upstream(says("{}")) as upstream:
         for _ in range(3):
-            await ask(transport, upstream.url, purpose)
+            await ask(transport, upstream.url, purpose, method)
     assert upstream.connections == 3
     assert upstream.requests[0].headers["connection"] == "close"
 
@@ -179,18 +187,53 @@ AFTER_SENDING: dict[str, Behaviour] = {
 }
 
 
+@pytest.mark.parametrize("method", Method)
 @pytest.mark.parametrize("purpose", ALL_PURPOSES)
 @pytest.mark.parametrize("case", AFTER_SENDING)
 async def test_whatever_fails_after_sending_may_have_been_processed_and_is_not_repeated(
-    impatient: Transport, case: str, purpose: Purpose
+    impatient: Transport, case: str, purpose: Purpose, method: Method
 ) -> None:
     async with Upstream(AFTER_SENDING[case]) as upstream:
-        error = await failing(impatient, upstream.url, purpose)
+        error = await failing(impatient, upstream.url, purpose, method)
     assert type(error) is (Ambiguous if purpose is Purpose.ADD else Unavailable)
     assert error.exchange is not None
     assert error.exchange.sent
     assert upstream.connections == 1
     assert len(upstream.requests) == 1
+
+
+async def test_a_get_on_a_connection_that_the_panel_gave_up_meanwhile_is_not_sent_again(
+    transport: Transport,
+) -> None:
+    """The client repeats what it takes for harmless, on a connection that it kept above all."""
+
+    async def answers_once(request: Request, writer: asyncio.StreamWriter) -> None:
+        if len(upstream.requests) == 1:
+            writer.write(answer_bytes("{}"))
+            await writer.drain()
+        else:
+            writer.close()
+
+    async with Upstream(answers_once) as upstream:
+        await ask(transport, upstream.url, Purpose.READ, Method.GET)
+        error = await failing(transport, upstream.url, Purpose.READ, Method.GET)
+    assert isinstance(error, Unavailable)
+    assert "ServerDisconnectedError" in str(error)
+    assert len(upstream.requests) == 2
+    assert upstream.connections == 1
+
+
+async def test_requests_are_counted_for_the_budget_of_whoever_asks(
+    transport: Transport, closed_port: int
+) -> None:
+    async with Upstream(says("{}")) as upstream:
+        with metered() as mine:
+            await asyncio.gather(*(ask(transport, upstream.url) for _ in range(3)))
+            with metered() as theirs:
+                await ask(transport, upstream.url)
+                await failing(transport, f"http://127.0.0.1:{closed_port}/", Purpose.READ)
+        await ask(transport, upstream.url)
+    assert (mine.requests, theirs.requests) == (3, 2)
 
 
 async def test_a_reset_before_the_request_was_read_counts_as_sent(transport: Transport) -> None:
@@ -284,7 +327,7 @@ async def test_an_escaped_key_is_masked_too(transport: Transport) -> None:
     secret = 'k/ey"with+signs'
     spellings = [secret, quote(secret, safe=""), secret.replace('"', '\\"').replace("/", "\\/")]
     async with Upstream(says(" ".join(spellings))) as upstream:
-        answer = await transport.post(upstream.url, {"key": secret}, Purpose.READ, secret)
+        answer = await transport.send(Call(upstream.url, {"key": secret}), Purpose.READ, secret)
     assert answer.text == "*** *** ***"
 
 

@@ -1,6 +1,7 @@
 """An upstream made of plain sockets: it can answer anything, or nothing, and counts what came."""
 
 import asyncio
+import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -9,14 +10,14 @@ from dataclasses import dataclass, field
 from ssl import SSLContext
 from types import TracebackType
 from typing import Self, TypeAlias
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 KEY = "pk_live_0123456789abcdefSECRET"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request as it came over the wire."""
+    """One request as it came over the wire; ``form`` is what query and body hold together."""
 
     method: str
     target: str
@@ -92,8 +93,10 @@ async def read_request(reader: asyncio.StreamReader) -> Request | None:
     first, *lines = head.rstrip().split("\r\n")
     method, target, _ = first.split(" ", 2)
     headers = {name.lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
-    body = await reader.readexactly(int(headers.get("content-length", "0")))
-    form = dict(parse_qsl(body.decode(), keep_blank_values=True))
+    body = (await reader.readexactly(int(headers.get("content-length", "0")))).decode()
+    form = dict(parse_qsl(urlsplit(target).query, keep_blank_values=True))
+    in_json = headers.get("content-type") == "application/json"
+    form |= json.loads(body) if in_json else dict(parse_qsl(body, keep_blank_values=True))
     return Request(method, target, headers, form)
 
 

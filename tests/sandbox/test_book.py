@@ -54,3 +54,20 @@ def test_a_replayed_book_is_the_same_book() -> None:
     for order in orders:
         assert again.standing(order, later) == book.standing(order, later)
     assert _accept(again, later).number == orders[-1].number + 1
+
+
+def test_the_posts_of_a_subscription_are_replayed() -> None:
+    book, events = _book(), []
+    wanted = {"service": "123", "username": "x", "min": "20", "max": "50", "delay": "0"}
+    order = book.accept(read_draft(wanted | {"posts": "2"}), (), NOON, unique_link=False)
+    for _ in range(2):
+        events.append(book.post_event(order, NOON))
+        book.apply(events[-1])
+    later = _accept(book, NOON)
+    again = Book()
+    for known in (order, later):
+        again.enter(known)
+    for event in [{"event": "deposit", "at": NOON, "amount": "100.00"}, *events]:
+        again.apply(event)
+    assert again.children(order) == book.children(order) == [23502, 23503]
+    assert _accept(again, NOON).number == _accept(book, NOON).number == 23505

@@ -184,8 +184,39 @@ async def test_cancel_of_a_running_order_is_partial(panel: RunningPanel) -> None
 
 async def test_a_subscription_has_its_own_shape(panel: RunningPanel) -> None:
     await panel.call("add", service=123, username="someone", min=20, max=50, delay=0, posts=2)
-    row = {"status": "Active", "expiry": "", "posts": "0", "orders": []}
+    row: dict[str, object] = {"status": "Active", "expiry": "", "posts": "0", "orders": []}
     assert await panel.call("status", order=23501) == row
     await panel.control("advance", {"work": 1})
-    row |= {"status": "Completed", "posts": "2"}
+    row |= {"status": "Completed", "posts": "2", "orders": [23502, 23503]}
     assert await panel.call("status", order=23501) == row
+
+
+async def test_the_posts_of_a_subscription_are_orders_of_their_own_paid_on_it(
+    panel: RunningPanel,
+) -> None:
+    wanted = {"username": "someone", "min": 20, "max": 50, "delay": 0, "posts": 1, "old_posts": 3}
+    await panel.call("add", service=123, **wanted)
+    paid = await panel.balance()
+    await panel.control("advance", {"work": 0.7})
+    row = await panel.call("status", order=23501)
+    assert row == {"status": "Active", "expiry": "", "posts": "2", "orders": [23502, 23503]}
+    child = await panel.call("status", order=23502)
+    assert (child["status"], child["remains"], child["charge"]) == ("Pending", "50", "0.00")
+    await panel.control("order", {"order": 23503, "status": "Partial", "remains": 7})
+    await panel.control("advance", {"work": 1})
+    answer = await panel.call("status", orders="23501,23502,23503")
+    assert answer["23501"]["orders"] == [23502, 23503, 23504, 23505]
+    assert [answer[n]["status"] for n in ("23502", "23503")] == ["Completed", "Partial"]
+    assert await panel.balance() == paid
+    assert len(panel.accepted()) == 1
+
+
+async def test_a_subscription_that_is_canceled_midway_keeps_the_posts_it_served(
+    panel: RunningPanel,
+) -> None:
+    wanted = {"username": "someone", "min": 20, "max": 50, "delay": 0, "posts": 4}
+    await panel.call("add", service=123, **wanted)
+    await panel.control("advance", {"work": 0.7})
+    assert await panel.call("cancel", orders=23501) == [{"order": 23501, "cancel": 1}]
+    row = await panel.call("status", order=23501)
+    assert (row["status"], row["posts"], len(row["orders"])) == ("Canceled", "2", 2)

@@ -8,6 +8,9 @@ import pytest
 
 from gateway.embedded import Addresses
 from gateway.store.connection import Pool, open_pool
+from providers.sandbox.catalogue import CATALOGUE, Service
+from schemas.providers import ProviderRecord
+from schemas.services import SERVICE_TYPES
 from tests.conftest import eventually
 from tests.gateway_process import GatewayProcess
 from tests.panel_client import PanelClient
@@ -28,6 +31,29 @@ async def desk_database(engines: Addresses, migrated_template: str) -> AsyncIter
         await conn.execute(f"drop database {_DATABASE} with (force)")
     finally:
         await conn.close()
+
+
+def type_name(kind: str) -> str:
+    """What the desk calls its service of a type."""
+    return f"TYPE_{kind.replace(' ', '_').upper()}."
+
+
+def upstream_of(kind: str) -> Service:
+    """The sandbox's service that the desk sells for a type."""
+    return max((s for s in CATALOGUE.values() if s.kind == kind), key=lambda s: s.number)
+
+
+async def every_type(world: World, provider: ProviderRecord) -> dict[str, int]:
+    """A service of each type."""
+    return {
+        type_name(kind): await world.service(
+            provider,
+            type=kind,
+            minimum=upstream_of(kind).minimum,
+            upstream_service=str(upstream_of(kind).number),
+        )
+        for kind in SERVICE_TYPES
+    }
 
 
 async def suspend(pool: Pool, url: str, reseller: Customer) -> None:
@@ -63,6 +89,7 @@ async def desk(
             "DEAR": await world.service(provider, rate="500000", upstream_service="103"),
             "TINY": await world.service(provider, rate="0.0002", minimum=1, upstream_service="131"),
             "OFF": await world.service(provider, upstream_service="102", enabled=False),
+            **await every_type(world, provider),
         }
         gateway = GatewayProcess(
             desk_database,

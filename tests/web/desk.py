@@ -53,13 +53,16 @@ def form(fields: Mapping[str, str | list[str]]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that a call may have changed: rows, money, and adds that reached the upstream."""
+    """All that a call may have changed: rows, money, and calls that reached the upstream."""
 
     orders: int
     entries: int
     attempts: int
+    refills: int
+    cancellations: int
     money: int
     upstream: int
+    asked: int
 
 
 async def ask(session: aiohttp.ClientSession, base: str, request: Request) -> Answer:
@@ -124,11 +127,26 @@ class Desk:
         """What is written now."""
         row = await self.pool.fetchrow(
             """select (select count(*) from orders), (select count(*) from entry),
-                      (select count(*) from attempt), (select sum(amount) from balance)"""
+                      (select count(*) from attempt), (select count(*) from refill),
+                      (select count(*) from cancellation), (select sum(amount) from balance)"""
         )
         assert row is not None
-        orders, entries, attempts, money = row
-        return Facts(orders, entries, attempts, int(money), len(self.sandbox.received()))
+        orders, entries, attempts, refills, cancellations, money = row
+        return Facts(
+            orders=orders,
+            entries=entries,
+            attempts=attempts,
+            refills=refills,
+            cancellations=cancellations,
+            money=int(money),
+            upstream=len(self.sandbox.received()),
+            asked=await self.asked("refill", "cancel"),
+        )
+
+    async def asked(self, *actions: str) -> int:
+        """How many calls of these actions the upstream has read."""
+        requests = (await self.sandbox.control("state"))["requests"]
+        return sum(requests.get(action, 0) for action in actions)
 
     async def settled(self) -> None:
         """Wait until nothing is on its way upstream."""

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from schemas.services import SERVICE_TYPES
+from tests.web.conftest import type_name, upstream_of
 from tests.web.desk import Desk, Request, form
 
 PENDING = b'{"charge":"0.09","start_count":"0","status":"Pending","remains":"100","currency":"USD"}'
@@ -26,6 +28,10 @@ async def test_services_is_an_array_of_what_is_sold(desk: Desk) -> None:
         row(names["DEAR"], "Default 103", "Default", "500000.00", "50", "10000"),
         row(names["TINY"], "Default 131", "Default", "0.0002", "1", "10000"),
     ]
+    for kind in SERVICE_TYPES:
+        number, upstream = names[type_name(kind)], upstream_of(kind)
+        name, least = f"{kind} {upstream.number}", str(upstream.minimum)
+        rows.append(row(number, name, kind, "0.90", least, "10000"))
     answer = await desk.call("services")
     assert answer.body.decode() == "[" + ",".join(rows) + "]"
 

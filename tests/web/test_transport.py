@@ -26,6 +26,8 @@ def named(name: str) -> str:
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=b7"}
 TWO_PARTS = parts((named("key"), "$RIVAL_KEY"), (named("action"), "balance"))
 
+PATHS = ["/api/v2", "/api/v2/", "/api/v2.php", "/api/v2/index.php"]
+
 ENCODINGS = {
     "form": Request(CALL),
     "form with a charset": Request(
@@ -120,17 +122,17 @@ async def test_the_key_is_found_wherever_clients_put_it(desk: Desk, name: str) -
     assert (await desk.ask(PLACES[name])).json() == BALANCE
 
 
-@pytest.mark.parametrize("path", ["/api/v2", "/api/v2/"])
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 @pytest.mark.parametrize("rest", ["", "&x", "&?"])
-async def test_both_spellings_of_the_path_answer_in_place(
+async def test_all_spellings_of_the_path_answer_in_place(
     desk: Desk, path: str, method: str, rest: str
 ) -> None:
     answer = await desk.ask(Request(method=method, path=path, query=CALL + rest, headers={}))
     assert (answer.status, answer.json()) == (200, BALANCE)
 
 
-@pytest.mark.parametrize("path", ["/api/v2", "/api/v2/"])
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "TRACE"])
 async def test_other_methods_do_nothing(desk: Desk, path: str, method: str) -> None:
     order = "key=$KEY&action=add&service=$DEFAULT&link=https://a.example/&quantity=50"
@@ -146,7 +148,7 @@ async def test_other_methods_do_nothing(desk: Desk, path: str, method: str) -> N
     "path",
     [
         *("/", "/api", "/api/v1", "/api/v2/orders", "/API/V2", "//api/v2", "/api/v2//"),
-        *("/metrics", "/healthz", "/readyz", "/ops", "/docs", "/.git/config", "/%ff", "/<script>"),
+        *("/metrics", "/healthz", "/readyz", "/ops", "/docs/", "/.git/config", "/%ff", "/<script>"),
     ],
 )
 async def test_nothing_else_is_served_to_the_public(desk: Desk, path: str, method: str) -> None:

@@ -2,11 +2,22 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
+from gateway.catalogue import upstreams
+from gateway.pacing import Pace
 from gateway.store.connection import Pool
+from gateway.workers.reading import TrackingLane
+from providers.transport import Transport
+from schemas.config import TrackingSettings
 from schemas.orders import OrderState
+from schemas.upstream import RefusalGroup
 from tests.conftest import OpenGateway, eventually
+from tests.odd_panels import KEY, OddPanel, serving
+from tests.orders.line import faulty, open_line
 from tests.panel_client import PanelClient
 from tests.sandbox_process import SandboxProcess
 from tests.world import World
@@ -91,3 +102,67 @@ async def test_a_panel_that_answers_nonsense_gets_one_order_at_a_time(
         await eventually(in_doubt)
         # The first four were out together; since then it is one by one, with growing pauses.
         assert (await _states(pool))[OrderState.QUEUED] >= 30
+
+
+async def _lanes_know(gateway: Any, provider_id: int, option: str) -> bool:
+    pair = gateway._lanes._lanes.get(provider_id)
+    return pair is not None and option in pair[0].record.options
+
+
+async def test_words_that_an_operator_explained_are_understood_from_then_on(
+    world: World, pool: Pool, sandbox: SandboxProcess, open_gateway: OpenGateway
+) -> None:
+    provider = await world.provider(sandbox.url, sandbox.key)
+    service = await world.service(provider, upstream_service="101")
+    customer = await world.reseller()
+    links = [f"https://a.example/{n}?sandbox=refuse:Out+of+order" for n in range(2)]
+
+    async def in_state(state: OrderState) -> bool:
+        return bool((await _states(pool)).get(state))
+
+    async with (
+        open_gateway() as gateway,
+        PanelClient(gateway.api_url, customer.key) as client,
+    ):
+        await client.add(service, 100, links[0])
+        await eventually(lambda: in_state(OrderState.UNKNOWN))
+        async with Transport() as transport:
+            await upstreams.change_provider(
+                pool,
+                transport,
+                provider.name,
+                lambda record: upstreams.taught(record, "Out of order", RefusalGroup.ORDER),
+            )
+        await eventually(lambda: _lanes_know(gateway, provider.id, "known_refusals"))
+        await client.add(service, 100, links[1])
+        await eventually(lambda: in_state(OrderState.FAILED))
+    assert await _states(pool) == {OrderState.UNKNOWN: 1, OrderState.FAILED: 1}
+    await world.assert_sound()
+
+
+@pytest.mark.parametrize("batch", [1, 100])
+async def test_a_panel_that_knows_no_lists_costs_the_budget_a_token_a_request(
+    world: World, sandbox: SandboxProcess, batch: int
+) -> None:
+    """A minute on a clock of our own, second by second: at 60 a minute, one request each."""
+    now = 0.0
+    async with (
+        open_line(world, sandbox) as line,
+        serving(OddPanel(lists=False)) as panel,
+        Transport() as transport,
+    ):
+        await line.placed(*[faulty(name=str(n)) for n in range(50)])
+        await world.pool.execute("update orders set next_at = now() where next_at < 'infinity'")
+        account = replace(line.provider, url=panel.url, key=KEY, options={"status_batch": batch})
+        adapter, budget = upstreams.adapt(account, transport)
+        pace = Pace(budget.reads_per_minute, 1, lambda: now)
+        lane = TrackingLane(line.tracker, adapter, account, pace, TrackingSettings(), lambda: now)
+        for second in range(60):
+            now = float(second)
+            await lane._work()
+            # A list that is not understood may run ahead by the two orders in it.
+            assert len(panel.asked) <= second + (1 if batch == 1 else 3)
+    several = [fields for fields in panel.asked if "orders" in fields]
+    assert len(panel.asked) >= 50
+    assert all(fields["orders"].count(",") == 1 for fields in several)
+    assert bool(several) == (batch > 1)

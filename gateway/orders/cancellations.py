@@ -1,0 +1,163 @@
+"""Cancellations: at once where nothing was sent, otherwise stored and asked of the upstream."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from gateway.metrics import CANCELS, UPSTREAM_SECONDS
+from gateway.orders.cancelling import (
+    CancelOutcome,
+    Step,
+    after_cancel_call,
+    after_wait,
+    canceled,
+    step_of,
+)
+from gateway.orders.dispatch import lease_ms, storable
+from gateway.orders.settling import report, write_changes
+from gateway.orders.tracking import Polled
+from gateway.store import cancellations as store
+from gateway.store import orders, refills
+from gateway.store.connection import Pool, transaction
+from providers.base import Provider
+from providers.errors import ProviderError
+from providers.transport import metered
+from schemas import panel_v2 as wire
+from schemas.aftercare import CancelChange, CancelState, ClaimedCancel
+from schemas.config import DispatchSettings
+from schemas.panel_v2 import PanelError
+from schemas.providers import ProviderRecord
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequests:
+    """What requests did, by order id; ``refused`` are wire texts.
+
+    ``provider_ids`` are the accounts that have something to do now.
+    """
+
+    steps: dict[int, Step]
+    refused: dict[int, str]
+    provider_ids: frozenset[int]
+
+
+async def request_cancels(
+    pool: Pool, reseller_id: int | None, order_ids: Sequence[int]
+) -> CancelRequests:
+    """Cancel the orders that were not sent, and store the request for those that may run upstream.
+
+    The lock on an order's row is the one that a claim takes: an order is either claimed or
+    canceled. ``reseller_id`` None is an operator.
+    """
+    refused = dict.fromkeys(order_ids, wire.INCORRECT_ORDER)
+    steps: dict[int, Step] = {}
+    operator = reseller_id is None
+    async with pool.acquire() as conn, transaction(conn):
+        locked = await orders.lock_own_orders(conn, order_ids, reseller_id)
+        terms = await refills.list_terms(conn, [order.id for order in locked])
+        for order in locked:
+            try:
+                steps[order.id] = step_of(order, terms[order.id], by_operator=operator)
+                del refused[order.id]
+            except PanelError as refusal:
+                refused[order.id] = str(refusal)
+        cause = "canceled_by_operator" if operator else "canceled_by_reseller"
+        at_once = [o for o in locked if steps.get(o.id) is Step.AT_ONCE]
+        changes = [canceled(order, cause) for order in at_once]
+        await write_changes(conn, changes)
+        stored = [o for o in locked if steps.get(o.id) is Step.STORED]
+        if at_once:
+            await store.insert_cancellations(conn, [o.id for o in at_once], CancelState.TAKEN)
+        if stored:
+            await store.insert_cancellations(conn, [o.id for o in stored], CancelState.REQUESTED)
+    report(changes)
+    for order_id, step in steps.items():
+        CANCELS.labels(step).inc()
+        log.info("cancel.requested", order_id=order_id, step=step)
+    return CancelRequests(steps, refused, frozenset(order.provider_id for order in stored))
+
+
+async def settle_stored_cancels(pool: Pool, limit: int = 200) -> int:
+    """Close stored requests whose order was not sent after all, or has ended; returns how many.
+
+    The former are canceled here, instead of being sent again: a claim passes over them.
+    """
+    async with pool.acquire() as conn, transaction(conn):
+        order_ids = await store.list_settleable_cancels(conn, limit)
+        locked = await orders.lock_orders(conn, order_ids) if order_ids else []
+        fates = [(order, fate) for order in locked if (fate := after_wait(order))]
+        unsent = [order for order, fate in fates if fate is CancelState.TAKEN]
+        changes = [canceled(order, "cancel_requested") for order in unsent]
+        await write_changes(conn, changes)
+        for fate in (CancelState.TAKEN, CancelState.OVER):
+            of_fate = [order.id for order, its in fates if its is fate]
+            if of_fate:
+                await store.set_cancellations_closed(conn, of_fate, fate)
+    report(changes)
+    for _, fate in fates:
+        CANCELS.labels(fate).inc()
+    return len(fates)
+
+
+class Canceller:
+    """Asks one provider account to cancel what its resellers want canceled."""
+
+    def __init__(self, pool: Pool, settings: DispatchSettings, clock: Callable[[], float]) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._clock = clock
+
+    async def ask(self, adapter: Provider, provider: ProviderRecord, limit: int) -> Polled:
+        """Ask for the requests that are due, up to ``limit``, and record the answers."""
+        async with self._pool.acquire() as conn, transaction(conn):
+            due = await store.claim_cancellations(
+                conn, provider.id, limit=limit, lease_ms=lease_ms(self._settings)
+            )
+        if not due:
+            return Polled(0, answered=True)
+        with metered() as meter:
+            outcomes = await self._call(adapter, provider, due)
+        changes = [
+            _storable(after_cancel_call(claim, outcomes.get(claim.upstream_id), self._settings))
+            for claim in due
+        ]
+        await self._record(changes)
+        answered = not any(isinstance(o, ProviderError) for o in outcomes.values())
+        return Polled(len(due), answered=answered, requests=meter.requests)
+
+    async def _call(
+        self, adapter: Provider, provider: ProviderRecord, due: Sequence[ClaimedCancel]
+    ) -> dict[str, CancelOutcome]:
+        ids = [claim.upstream_id for claim in due]
+        began = self._clock()
+        try:
+            return dict(await adapter.cancel(ids))
+        except ProviderError as error:
+            log.warning("cancel.failed", provider=provider.name, reason=str(error), orders=len(ids))
+            return dict.fromkeys(ids, error)
+        finally:
+            UPSTREAM_SECONDS.labels(provider.name, "cancel").observe(self._clock() - began)
+
+    async def _record(self, changes: Sequence[CancelChange]) -> None:
+        taken = [c.order_id for c in changes if c.state is CancelState.TAKEN]
+        async with self._pool.acquire() as conn, transaction(conn):
+            if taken:
+                # What became of them, only tracking may say.
+                await orders.set_orders_due(conn, taken)
+            written = set(await store.set_cancellations(conn, changes))
+        for change in changes:
+            if change.order_id in written and change.state is not CancelState.REQUESTED:
+                CANCELS.labels(change.state).inc()
+                log.info(
+                    "cancel.answered",
+                    order_id=change.order_id,
+                    state=change.state,
+                    reason=change.reason,
+                )
+
+
+def _storable(change: CancelChange) -> CancelChange:
+    return replace(change, reason=storable(change.reason)) if change.reason else change

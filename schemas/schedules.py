@@ -1,0 +1,58 @@
+"""Orders that are delivered in parts: the plan of the parent, and its parts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas.money import Micros
+from schemas.orders import FINAL_STATES, OrderState, WireStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a parent is delivered, as it was read in a transaction of ``now``, the database's time.
+
+    ``interval_minutes`` is None where the upstream makes the parts (a subscription), and
+    ``next_run_at`` when we make no further run. ``busy`` says that a part of another parent is
+    open for the same reseller, service and link.
+    """
+
+    order_id: int
+    runs: int
+    interval_minutes: int | None
+    next_run_at: datetime | None
+    service_id: int
+    link: str
+    busy: bool
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One part of a parent: the order that delivers a run of a drip-feed or one post."""
+
+    parent_id: int
+    number: int  # 1, 2, 3 …
+    order_id: int
+    upstream_id: str | None
+    state: OrderState
+    quantity: int
+    charge: Micros
+    refunded: Micros
+    remains: int | None
+    wire_status: WireStatus
+
+    @property
+    def open(self) -> bool:
+        """Whether it may still deliver."""
+        return self.state not in FINAL_STATES
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A part to be made; ``upstream_id`` names it where the upstream has made it already."""
+
+    parent_id: int
+    number: int
+    order_id: int
+    charge: Micros
+    upstream_id: str | None = None
