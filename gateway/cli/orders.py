@@ -146,6 +146,7 @@ async def _cancel(arguments: argparse.Namespace, pool: Pool) -> int:
         )
     said = {
         Step.AT_ONCE: "canceled, all is refunded",
+        Step.STOPPED: "no further runs are made, and their price is refunded",
         Step.STORED: "stored: its upstream is asked, and money moves when the order ends there",
     }
     step = done.steps[arguments.id]
