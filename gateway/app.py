@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import REGISTRY
 
+from gateway.catalogue.routing import Standing
 from gateway.catalogue.snapshot import Catalogue
 from gateway.catalogue.syncing import CatalogueSyncs
 from gateway.catalogue.upstreams import adapt, timeouts
@@ -23,6 +24,7 @@ from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts, forget_repeats, write_receipts
 from gateway.orders.refills import freeze_forgotten_refills
+from gateway.orders.rerouting import reroute_stuck
 from gateway.orders.schedules import Schedules
 from gateway.orders.telling import Teller
 from gateway.resellers.keys import KeyRing
@@ -46,6 +48,7 @@ log = structlog.get_logger()
 
 _CATALOGUE_SECONDS = 1.0
 _SWEEP_SECONDS = 1.0
+_REROUTE_SECONDS = 2.0
 _SCHEDULES_SECONDS = 1.0
 _GAUGE_SECONDS = 10.0
 _RANGES_SECONDS = 60.0
@@ -121,6 +124,7 @@ class Gateway:
         self._redis_url = redis_url
         self._pepper = require_pepper(settings)
         self._catalogue = Catalogue()
+        self._standings: dict[int, Standing] = {}
         self._receipts = Receipts()
         self._loops = (
             Loop("catalogue", self._refresh_catalogue),
@@ -128,6 +132,7 @@ class Gateway:
             Loop("schedules", self._make_runs),
             Loop("gauges", self._measure),
             Loop("ranges", self._make_ranges),
+            Loop("reroute", self._reroute),
             Loop("receipts", self._write_receipts),
             Loop("repeats", self._forget_repeats),
         )
@@ -169,6 +174,8 @@ class Gateway:
             self._settings.dispatch,
             self._settings.tracking,
             time.monotonic,
+            self._standings,
+            self._settings.exchange_rate,
         )
         self._schedules = Schedules(self._pool, self._orders_waiting)
         self._wakeups = self._open_wakeups()
@@ -188,6 +195,7 @@ class Gateway:
             self._orders_waiting,
             self._receipts,
             largest=self._settings.intake.group_size,
+            standings=self._standings,
         )
         stack.push_async_callback(write_receipts, self._pool, self._receipts)
         stack.push_async_callback(self._intake.finish)
@@ -268,6 +276,11 @@ class Gateway:
 
     async def _make_runs(self) -> float:
         return 0 if await self._schedules.advance() else _SCHEDULES_SECONDS
+
+    async def _reroute(self) -> float:
+        if reached := await reroute_stuck(self._pool, self._standings):
+            self._orders_waiting(reached)
+        return _REROUTE_SECONDS
 
     async def _measure(self) -> float:
         async with self._pool.acquire() as conn:

@@ -49,6 +49,20 @@ CATALOGUE_CHANGES_HELD = Gauge(
 CATALOGUE_AGE = Gauge(
     "smm_catalogue_age_seconds", "Since an upstream's catalogue was last taken over", ["provider"]
 )
+PROVIDER_BALANCE = Gauge(
+    "smm_provider_balance", "What an account holds, in its currency, as last read", ["provider"]
+)
+BREAKER_STATE = Gauge(
+    "smm_provider_breaker_state",
+    "Sending to a provider: 0 closed, 1 half-open, 2 open",
+    ["provider"],
+)
+READS_BREAKER_STATE = Gauge(
+    "smm_provider_reads_breaker_state",
+    "Reading from a provider: 0 closed, 1 half-open, 2 open",
+    ["provider"],
+)
+REROUTES = Counter("smm_order_reroutes_total", "Orders given another route, by why", ["cause"])
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
 

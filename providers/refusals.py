@@ -252,3 +252,20 @@ _NO_SUCH_ORDER = frozenset(
 def means_no_such_order(text: str) -> bool:
     """Whether an error about one order says that the panel does not have it."""
     return normalised(text) in _NO_SUCH_ORDER
+
+
+#: What panels say when they already have an order for the same link.
+_ACTIVE_LINK = frozenset(
+    {
+        "you have active order with this link. please wait until order being completed",
+        "you have active order with this link",
+        "you cannot start a new order with the same link that is active processing order",
+        "an identical order was just placed",
+    }
+)
+
+
+def means_active_link(text: str) -> bool:
+    """Whether a refusal says that the panel has an order for this link, which may be ours."""
+    plain = normalised(text)
+    return plain in _ACTIVE_LINK or plain.endswith("error.link_duplicate")

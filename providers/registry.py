@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from providers.account import BadAccount, ProviderAccount
 from providers.base import Provider
+from providers.manual import Manual
 from providers.panel_v2 import PanelV2
 from providers.transport import Transport
 
@@ -14,7 +15,7 @@ ENTRY_POINT_GROUP = "smm_gateway.providers"
 
 Adapter: TypeAlias = Callable[[ProviderAccount, Transport], Provider]
 
-_BUILT_IN: dict[str, Adapter] = {adapter.kind: adapter for adapter in (PanelV2,)}
+_BUILT_IN: dict[str, Adapter] = {adapter.kind: adapter for adapter in (PanelV2, Manual)}
 
 
 class UnknownKind(BadAccount):
@@ -38,6 +39,15 @@ def adapter_of(kind: str) -> Adapter:
         adapter: Adapter = entry.load()
         return adapter
     raise UnknownKind(f"no provider of kind {kind!r}; known are {', '.join(provider_kinds())}")
+
+
+def is_worked_by_hand(kind: str) -> bool:
+    """Whether people deliver: there is no upstream to ask, and an operator reports.
+
+    Raises:
+        UnknownKind: when no adapter of this kind is installed.
+    """
+    return bool(getattr(adapter_of(kind), "by_hand", False))
 
 
 def create_provider(kind: str, account: ProviderAccount, transport: Transport) -> Provider:

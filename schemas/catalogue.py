@@ -131,3 +131,28 @@ class PriceRule:
     def scope(self) -> Scope:
         """What the rule names, which no two rules have in common."""
         return self.reseller_id, self.service_id, self.category, self.provider_id
+
+
+@dataclass(frozen=True, slots=True)
+class NewRoute:
+    """A further route of a service; ``cost`` is per 1,000 in the house currency."""
+
+    service_id: int
+    provider_id: int
+    upstream_service: str
+    cost: Micros
+    priority: int
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouteChange:
+    """What to change of a route; None leaves a field as it is.
+
+    ``disabled_reason`` goes with ``enabled``.
+    """
+
+    priority: int | None = None
+    weight: int | None = None
+    enabled: bool | None = None
+    disabled_reason: str | None = None

@@ -87,7 +87,8 @@ class DispatchSettings(_Section):
     """Sending orders upstream. Times in milliseconds.
 
     An impatient ``timeout_ms`` buys ambiguity: an order whose answer is lost stays frozen until
-    it is reconciled.
+    it is reconciled. A route that refuses for the moment is asked ``same_route_tries`` times
+    before the next one is. Orders leave a provider that has not answered for ``reroute_ms``.
     """
 
     timeout_ms: int = Field(default=60_000, ge=100)
@@ -96,6 +97,8 @@ class DispatchSettings(_Section):
     retry_first_ms: int = Field(default=15_000, ge=10)
     retry_last_ms: int = Field(default=900_000, ge=10)
     hold_ms: int = Field(default=60_000, ge=10)
+    same_route_tries: int = Field(default=5, ge=1)
+    reroute_ms: int = Field(default=30_000, ge=0)
 
     @model_validator(mode="after")
     def _connects_within_its_time(self) -> Self:
@@ -108,7 +111,8 @@ class TrackingSettings(_Section):
     """Asking upstreams how orders stand. Times in milliseconds.
 
     A new order is asked for every ``first_ms``, later at a tenth of its age, at least every
-    ``last_ms``; a finished one every ``correction_ms`` for ``watch_ms``.
+    ``last_ms``; a finished one every ``correction_ms`` for ``watch_ms``. Accounts are asked for
+    their balance every ``balance_ms``.
     """
 
     first_ms: int = Field(default=30_000, ge=10)
@@ -116,6 +120,7 @@ class TrackingSettings(_Section):
     idle_ms: int = Field(default=1_000, ge=10)
     correction_ms: int = Field(default=86_400_000, ge=10)
     watch_ms: int = Field(default=604_800_000, ge=0)
+    balance_ms: int = Field(default=300_000, ge=10)
 
 
 class RefillSettings(_Section):
@@ -198,10 +203,11 @@ class SettingsModel(BaseModel):
 class Budget(_Section):
     """What each gateway process spends at one provider account.
 
-    Calls a minute, and orders sent at the same time.
-    The defaults suit panels that publish no limits.
+    Calls a minute, and orders sent at the same time. The defaults suit panels that publish no
+    limits. Below ``low_balance``, in the account's currency, there is an alert.
     """
 
     adds_per_minute: int = Field(default=60, ge=1, le=600_000)
     reads_per_minute: int = Field(default=60, ge=1, le=600_000)
     in_flight: int = Field(default=1, ge=1, le=1_000)
+    low_balance: Decimal | None = Field(default=None, ge=0)

@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from schemas.money import Micros
+from schemas.upstream import RefusalGroup
+
+#: A route as orders and attempts name it: provider and the upstream's service.
+RouteKey: TypeAlias = tuple[int, str]
 
 
 class OrderState(StrEnum):
@@ -40,7 +44,14 @@ MOVES: dict[OrderState, frozenset[OrderState]] = {
             OrderState.CANCELED,
         }
     ),
-    OrderState.QUEUED: frozenset({OrderState.SENDING, OrderState.CANCELED, OrderState.FAILED}),
+    OrderState.QUEUED: frozenset(
+        {
+            OrderState.QUEUED,  # another route
+            OrderState.SENDING,
+            OrderState.CANCELED,
+            OrderState.FAILED,
+        }
+    ),
     OrderState.SENDING: frozenset(
         {
             OrderState.PLACED,
@@ -145,6 +156,7 @@ class Order:
 
     id: int
     reseller_id: int
+    service_id: int
     service_type: str
     provider_id: int
     upstream_service: str
@@ -153,6 +165,8 @@ class Order:
     version: int
     attempts: int
     quantity: int
+    rate: Micros  # per 1,000, as sold
+    cost: Micros | None  # what we expect to pay for the whole by the planned route
     charge: Micros
     refunded: Micros
     currency: str
@@ -168,13 +182,32 @@ class Order:
     parent_id: int | None = None  # the order that this one is a part of
 
 
+class PlannedRoute(NamedTuple):
+    """Where an order is to be sent, and what we expect to pay there for the whole."""
+
+    provider_id: int
+    upstream_service: str
+    cost: Micros
+
+
+class Tried(NamedTuple):
+    """What an order has met at one route: whether it was refused for good, and how often not."""
+
+    refused: bool
+    times: int
+
+
+NOT_TRIED = Tried(refused=False, times=0)
+
+
 @dataclass(frozen=True, slots=True)
 class OrderChange:
     """What a decision makes of an order; written as a whole, together with its event and refund.
 
     ``cause`` names the move in the order's history; it is None when the state stays. ``next_in``
     is when the order needs to be looked at again, in milliseconds; None is never. ``missing``
-    says that the upstream just denied having the order.
+    says that the upstream just denied having the order. ``route`` is where the order is sent from
+    now on; None leaves that as it is. What the reseller pays does not depend on it.
     """
 
     order: Order
@@ -189,6 +222,22 @@ class OrderChange:
     wire_remains: int
     next_in: int | None
     missing: bool = False
+    route: PlannedRoute | None = None
+
+    @property
+    def provider_id(self) -> int:
+        """Where the order is sent, or was."""
+        return self.route.provider_id if self.route else self.order.provider_id
+
+    @property
+    def upstream_service(self) -> str:
+        """What is ordered there."""
+        return self.route.upstream_service if self.route else self.order.upstream_service
+
+    @property
+    def cost(self) -> Micros | None:
+        """What we expect to pay there for the whole."""
+        return self.route.cost if self.route else self.order.cost
 
     @property
     def moved(self) -> bool:
@@ -198,7 +247,11 @@ class OrderChange:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedOrder:
-    """An order taken for sending: its attempt is committed before the first byte leaves."""
+    """An order taken for sending: its attempt is committed before the first byte leaves.
+
+    ``rate`` is what it pays per 1,000, ``route_cost`` what its route now costs, None where the
+    route is no more. ``below_cost`` says that its service is sold below cost on purpose.
+    """
 
     id: int
     version: int
@@ -209,6 +262,9 @@ class ClaimedOrder:
     quantity: int
     parameters: Mapping[str, str]
     request_id: str
+    rate: Micros
+    route_cost: Micros | None
+    below_cost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +353,10 @@ class OrderRecord:
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """How one submission ended, with the evidence that is kept."""
+    """How one submission ended, with the evidence that is kept.
+
+    ``refusal`` is whom a refusal concerned.
+    """
 
     order_id: int
     number: int
@@ -307,6 +366,7 @@ class AttemptResult:
     http_status: int | None
     body: str | None
     elapsed_ms: int | None
+    refusal: RefusalGroup | None = None
 
 
 @dataclass(frozen=True, slots=True)

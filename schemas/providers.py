@@ -4,10 +4,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from schemas.money import Micros
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderRecord:
-    """One upstream account. ``held_until`` lies ahead while nothing may be sent to it."""
+    """One upstream account. ``held_until`` lies ahead while nothing may be sent to it.
+
+    ``paused_reason`` is an operator's: nothing is sent while there is one. ``balance`` is what the
+    account held when it was last read, in its own currency.
+    """
 
     id: int
     name: str
@@ -19,3 +25,6 @@ class ProviderRecord:
     held_until: datetime | None
     held_reason: str | None
     holds: int
+    paused_reason: str | None = None
+    balance: Micros | None = None
+    balance_at: datetime | None = None

@@ -255,8 +255,13 @@ def sizes_stay_within_walls(module: Module) -> Iterator[str]:
 
 
 #: A kind of provider is named by its adapter, by the registry, where an operator chooses one
-#: without naming it, and by the demo.
-_KINDS_MAY_BE_NAMED = ("providers.registry", "gateway.cli.providers", "gateway.cli.demo")
+#: without naming it, and by the demo. In the accounts, "manual" is a way of paying.
+_KINDS_MAY_BE_NAMED = (
+    "providers.registry",
+    "gateway.cli.providers",
+    "gateway.cli.demo",
+    "gateway.resellers.accounts",
+)
 
 
 def kinds_of(modules: list[Module]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from providers.base import Provider
 from providers.errors import ProviderError
 from providers.limits import Timeouts
 from providers.refusals import normalised
-from providers.registry import create_provider
+from providers.registry import create_provider, is_worked_by_hand
 from providers.transport import Transport
 from schemas.config import Budget, DispatchSettings, SettingsModel, SyncPolicy
 from schemas.providers import ProviderRecord
@@ -98,6 +98,8 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
 ) -> ProviderRecord:
     """Add an account, after the panel has answered with its balance in a currency that we know.
 
+    People have neither an address nor a balance: what is worked by hand is not asked.
+
     Raises:
         UserError: when the name is taken, the panel does not answer, refuses the key, or keeps
             its account in a currency without an exchange rate.
@@ -108,15 +110,35 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
     candidate = ProviderRecord(0, name, kind, url, key, house, options, None, None, 0)
     try:
         adapter, _ = adapt(candidate, transport)
-        balance = await adapter.balance()
+        by_hand = is_worked_by_hand(kind)
+        if not by_hand and not (url and key):
+            raise UserError(
+                f"{name} was not added: a provider of kind {kind} needs --url and --key"
+            )
+        currency_there = None if by_hand else (await adapter.balance()).currency
     except BadAccount as error:
         raise UserError(str(error)) from None
     except ProviderError as error:
         raise UserError(f"{name} was not added, its balance cannot be read: {error}") from None
     stored = _as_stored(options)
-    currency = balance.currency or house
+    currency = currency_there or house
     exchange_of(settings, name, currency)
     await store.insert_provider(conn, name, kind, url, key, currency, stored)
+    return await find_provider(conn, name)
+
+
+async def pause_provider(conn: Connection, name: str, reason: str | None) -> ProviderRecord:
+    """Send nothing to an account, for an operator's ``reason``; None ends the pause.
+
+    Orders that wait there move to other routes where they have one, and wait otherwise.
+
+    Raises:
+        UserError: when there is no such account, or no reason in the text.
+    """
+    if reason is not None and not reason.strip():
+        raise UserError("a pause needs a reason: --reason TEXT")
+    record = await find_provider(conn, name)
+    await store.set_provider_paused(conn, record.id, reason)
     return await find_provider(conn, name)
 
 

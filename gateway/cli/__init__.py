@@ -14,6 +14,7 @@ from gateway.cli import (
     providers,
     refills,
     resellers,
+    routes,
     running,
     services,
 )
@@ -26,6 +27,7 @@ _GROUPS = (
     keys,
     providers,
     services,
+    routes,
     prices,
     changes,
     orders,

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gateway.cli.by_hand import add_report_command
 from gateway.cli.refills import refill_row
 from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.errors import UserError
@@ -36,6 +37,7 @@ def add_commands(commands: Any) -> None:
     listed.add_argument("--reseller")
     listed.add_argument("--limit", type=number, default=50)
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
+    add_report_command(verbs, flags, _order)
 
 
 def _order(order: OrderRecord) -> dict[str, object]:
@@ -144,6 +146,7 @@ async def _cancel(arguments: argparse.Namespace, pool: Pool) -> int:
         )
     said = {
         Step.AT_ONCE: "canceled, all is refunded",
+        Step.STOPPED: "no further runs are made, and their price is refunded",
         Step.STORED: "stored: its upstream is asked, and money moves when the order ends there",
     }
     step = done.steps[arguments.id]

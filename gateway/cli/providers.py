@@ -23,8 +23,8 @@ def add_commands(commands: Any) -> None:
     add = verbs.add_parser("add", parents=[flags], help="connect an account")
     add.add_argument("name")
     add.add_argument("--kind", default="panel_v2", help=f"one of {', '.join(provider_kinds())}")
-    add.add_argument("--url", required=True, help="the panel's endpoint, used exactly as given")
-    add.add_argument("--key", required=True, help="our key at that panel")
+    add.add_argument("--url", default="", help="the panel's endpoint, used exactly as given")
+    add.add_argument("--key", default="", help="our key at that panel")
     add.add_argument(
         "--set",
         action="append",
@@ -47,6 +47,13 @@ def add_commands(commands: Any) -> None:
         help="believe a catalogue that lost more than half of its services",
     )
     sync.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _sync(a, s, p)))
+    paused = verbs.add_parser("pause", parents=[flags], help="send it nothing; orders wait or move")
+    paused.add_argument("name")
+    paused.add_argument("--reason", required=True)
+    paused.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _pause(a, p, a.reason)))
+    resumed = verbs.add_parser("resume", parents=[flags], help="end a pause")
+    resumed.add_argument("name")
+    resumed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _pause(a, p, None)))
     upstream_accounts.add_verbs(verbs, flags)
     probing.add_verbs(verbs, flags)
 
@@ -73,6 +80,14 @@ async def _add(arguments: argparse.Namespace, settings: Settings, pool: Pool) ->
 async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
         show(arguments, [account_fields(r) for r in await store.list_providers(conn)])
+    return 0
+
+
+async def _pause(arguments: argparse.Namespace, pool: Pool, reason: str | None) -> int:
+    async with pool.acquire() as conn:
+        show(
+            arguments, account_fields(await upstreams.pause_provider(conn, arguments.name, reason))
+        )
     return 0
 
 

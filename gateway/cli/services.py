@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 from gateway.cli import service_import
+from gateway.cli.by_hand import add_service_command
 from gateway.cli.service_rows import EVERYBODY, brief, full, read_terms
 from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.errors import UserError
@@ -40,6 +41,7 @@ def add_commands(commands: Any) -> None:
     shown.add_argument("id", type=number)
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
     _add_set(verbs, flags)
+    add_service_command(verbs, flags)
 
 
 def _add_set(verbs: Any, flags: argparse.ArgumentParser) -> None:

@@ -17,6 +17,7 @@ from providers.account import BadAccount
 from providers.base import Provider
 from providers.errors import ProviderError
 from providers.transport import Transport
+from schemas.money import format_amount
 from schemas.providers import ProviderRecord
 from schemas.upstream import RefusalGroup
 
@@ -103,6 +104,8 @@ def account_fields(record: ProviderRecord) -> dict[str, object]:
         "currency": record.currency,
         "options": _shown(record.options),
         "held": record.held_reason if record.holds else None,
+        "paused": record.paused_reason,
+        "balance": None if record.balance is None else format_amount(record.balance),
     }
 
 

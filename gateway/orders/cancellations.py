@@ -1,6 +1,7 @@
 """Cancellations: at once where nothing was sent, otherwise stored and asked of the upstream."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -15,17 +16,19 @@ from gateway.orders.cancelling import (
     step_of,
 )
 from gateway.orders.dispatch import lease_ms, storable
+from gateway.orders.schedules import Stops, stop_parents
 from gateway.orders.settling import report, write_changes
 from gateway.orders.tracking import Polled
 from gateway.store import cancellations as store
 from gateway.store import orders, refills
-from gateway.store.connection import Pool, transaction
+from gateway.store.connection import Connection, Pool, transaction
 from providers.base import Provider
 from providers.errors import ProviderError
 from providers.transport import metered
 from schemas import panel_v2 as wire
 from schemas.aftercare import CancelChange, CancelState, ClaimedCancel
 from schemas.config import DispatchSettings
+from schemas.orders import Order
 from schemas.panel_v2 import PanelError
 from schemas.providers import ProviderRecord
 
@@ -48,6 +51,7 @@ async def request_cancels(
     pool: Pool, reseller_id: int | None, order_ids: Sequence[int]
 ) -> CancelRequests:
     """Cancel the orders that were not sent, and store the request for those that may run upstream.
+    Drip-feeds make no further runs.
 
     The lock on an order's row is the one that a claim takes: an order is either claimed or
     canceled. ``reseller_id`` None is an operator.
@@ -65,19 +69,45 @@ async def request_cancels(
             except PanelError as refusal:
                 refused[order.id] = str(refusal)
         cause = "canceled_by_operator" if operator else "canceled_by_reseller"
-        at_once = [o for o in locked if steps.get(o.id) is Step.AT_ONCE]
-        changes = [canceled(order, cause) for order in at_once]
+        changes = [canceled(o, cause) for o in locked if steps.get(o.id) is Step.AT_ONCE]
         await write_changes(conn, changes)
         stored = [o for o in locked if steps.get(o.id) is Step.STORED]
-        if at_once:
-            await store.insert_cancellations(conn, [o.id for o in at_once], CancelState.TAKEN)
-        if stored:
-            await store.insert_cancellations(conn, [o.id for o in stored], CancelState.REQUESTED)
+        parents = [o for o in locked if steps.get(o.id) is Step.STOPPED]
+        if parents:
+            stops = await stop_parents(conn, parents)
+            sent = await _that_can_be_asked(conn, stops.sent, by_operator=operator)
+            changes += stops.changes
+            stored += sent
+            for order_id in _nothing_to_stop(parents, stops, sent):
+                del steps[order_id]
+                refused[order_id] = wire.CANCEL_UNAVAILABLE
+        done = [o.id for o in locked if steps.get(o.id) in (Step.AT_ONCE, Step.STOPPED)]
+        await store.insert_cancellations(conn, done, CancelState.TAKEN)
+        await store.insert_cancellations(conn, [o.id for o in stored], CancelState.REQUESTED)
     report(changes)
     for order_id, step in steps.items():
         CANCELS.labels(step).inc()
         log.info("cancel.requested", order_id=order_id, step=step)
     return CancelRequests(steps, refused, frozenset(order.provider_id for order in stored))
+
+
+def _nothing_to_stop(parents: Sequence[Order], stops: Stops, sent: Sequence[Order]) -> set[int]:
+    """Drip-feeds whose last run is sent and cannot be canceled."""
+    concerned = stops.parents | {run.parent_id for run in sent}
+    return {parent.id for parent in parents} - concerned
+
+
+async def _that_can_be_asked(
+    conn: Connection, runs: Sequence[Order], *, by_operator: bool
+) -> list[Order]:
+    """Those of the runs whose upstream may be asked to cancel them, and was not yet."""
+    terms = await refills.list_terms(conn, [run.id for run in runs])
+    found: list[Order] = []
+    for run in runs:
+        with suppress(PanelError):
+            step_of(run, terms[run.id], by_operator=by_operator)
+            found.append(run)
+    return found
 
 
 async def settle_stored_cancels(pool: Pool, limit: int = 200) -> int:

@@ -7,7 +7,7 @@ the upstream is asked, and money moves when tracking reads what became of the or
 from enum import StrEnum
 from typing import TypeAlias
 
-from gateway.orders.dispatch import retry_in
+from gateway.orders.failover import retry_in
 from gateway.orders.lifecycle import move
 from gateway.orders.refilling import is_passing, later_in
 from providers.errors import ProviderError
@@ -33,10 +33,12 @@ class Step(StrEnum):
 
     AT_ONCE = "at_once"  # nothing was sent: canceled with its whole refund
     STORED = "stored"  # the upstream is asked, as soon as the order is known to run there
+    STOPPED = "stopped"  # no further runs are made; for those that were sent a request is stored
 
 
 #: An order in a state that is not here has ended.
 STEPS: dict[OrderState, Step] = {
+    OrderState.SCHEDULED: Step.STOPPED,
     OrderState.QUEUED: Step.AT_ONCE,
     OrderState.SENDING: Step.STORED,
     OrderState.UNKNOWN: Step.STORED,
@@ -49,14 +51,16 @@ STEPS: dict[OrderState, Step] = {
 def step_of(order: Order, terms: Terms, *, by_operator: bool) -> Step:
     """What a request to cancel does to an order. Services offer it to resellers, or do not.
 
+    To make no further runs is for us alone to do, and always offered.
+
     Raises:
         PanelError: with the text that the reseller gets.
     """
     step = STEPS.get(order.state)
-    if step is None or not (terms.cancel or by_operator):
+    if step is None or not (terms.cancel or by_operator or step is Step.STOPPED):
         raise PanelError(wire.CANCEL_UNAVAILABLE)
     open_request = terms.cancel_state in (CancelState.REQUESTED, CancelState.TAKEN)
-    if open_request and step is Step.STORED:
+    if open_request and step is not Step.AT_ONCE:
         raise PanelError(wire.CANCEL_REQUESTED)
     return step
 

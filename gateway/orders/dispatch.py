@@ -1,21 +1,23 @@
 """Dispatch: claim ▸ commit the attempt ▸ submit ▸ record.
 
 The attempt is durable before the first byte leaves, and no transaction is open while the network
-is waited for. What an answer means for the order is one pure function, ``after_attempt``.
+is waited for. What an answer means for the order is one pure function,
+``failover.after_attempt``.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeAlias
 
 import structlog
 
+from gateway.catalogue.routing import Standings, is_too_dear
 from gateway.metrics import ATTEMPTS, UPSTREAM_SECONDS
+from gateway.orders.failover import Outcome, Ways, Withheld, after_attempt
 from gateway.orders.lifecycle import move
 from gateway.orders.settling import report, write_changes
-from gateway.store import attempts, orders, providers
+from gateway.store import attempts, orders, providers, routes, services
 from gateway.store.connection import TRANSIENT, Connection, Pool, transaction
 from providers.base import Provider
 from providers.errors import Ambiguous, ProviderError, Rejected, Unavailable
@@ -26,7 +28,6 @@ from schemas.orders import (
     AttemptState,
     ClaimedOrder,
     Order,
-    OrderChange,
     OrderState,
 )
 from schemas.providers import ProviderRecord
@@ -34,8 +35,6 @@ from schemas.services import SERVICE_TYPES
 from schemas.upstream import Placed, RefusalGroup, Submission
 
 log = structlog.get_logger()
-
-Outcome: TypeAlias = Placed | ProviderError
 
 #: Between the end of a send and the end of its lease there is time to record the answer.
 LEASE_MARGIN_MS = 15_000
@@ -68,35 +67,6 @@ def submission_of(order: ClaimedOrder) -> Submission:
     return Submission(order.upstream_service, values)
 
 
-def retry_in(settings: DispatchSettings, attempts_made: int) -> int:
-    """Milliseconds until an order that was not taken is tried again: doubling, up to a limit."""
-    doubled = settings.retry_first_ms * (1 << min(max(attempts_made - 1, 0), 20))
-    return min(doubled, settings.retry_last_ms)
-
-
-def after_attempt(order: Order, outcome: Outcome, settings: DispatchSettings) -> OrderChange | None:
-    """What the outcome of an attempt makes of its order (``reliability`` B5).
-
-    The order is ``sending``, or ``unknown`` when the answer came after the lease was over. Only
-    a refusal in known words gives money back; what proves nothing is frozen.
-    """
-    later = retry_in(settings, order.attempts)
-    late = order.state is OrderState.UNKNOWN
-    match outcome:
-        case Placed(upstream_id=upstream_id):
-            return move(order, OrderState.PLACED, "upstream_took", upstream_id=upstream_id)
-        case Rejected(group=RefusalGroup.ORDER | RefusalGroup.SERVICE) if not late:
-            return move(order, OrderState.FAILED, "upstream_refused", refund_target=order.charge)
-        case Rejected(group=group):
-            return move(order, OrderState.QUEUED, f"refused_{group}", next_in=later)
-        case Unavailable():
-            return move(order, OrderState.QUEUED, "not_sent", next_in=later)
-        case _ if late:
-            return None
-        case _:
-            return move(order, OrderState.UNKNOWN, "answer_lost")
-
-
 def storable(text: str) -> str:
     """An upstream's text without what a database cannot keep: NUL, and halves of characters."""
     return text.encode("utf-8", "replace").decode().replace("\0", "")
@@ -108,6 +78,7 @@ def attempt_result(order: ClaimedOrder, outcome: Outcome) -> AttemptResult:
         Placed: AttemptState.PLACED,
         Rejected: AttemptState.REJECTED,
         Unavailable: AttemptState.NOT_SENT,
+        Withheld: AttemptState.NOT_SENT,
     }
     exchange = outcome.exchange
     return AttemptResult(
@@ -119,6 +90,7 @@ def attempt_result(order: ClaimedOrder, outcome: Outcome) -> AttemptResult:
         http_status=exchange.status if exchange else None,
         body=storable(exchange.body) if exchange else None,
         elapsed_ms=exchange.elapsed_ms if exchange else None,
+        refusal=outcome.group if isinstance(outcome, Rejected) else None,
     )
 
 
@@ -133,10 +105,17 @@ class Claim:
 class Sender:
     """Sends the orders of one provider account."""
 
-    def __init__(self, pool: Pool, settings: DispatchSettings, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        settings: DispatchSettings,
+        clock: Callable[[], float],
+        standings: Standings | None = None,
+    ) -> None:
         self._pool = pool
         self._settings = settings
         self._clock = clock
+        self._standings = {} if standings is None else standings
 
     async def claim(self, provider: ProviderRecord, limit: int) -> Claim:
         """Take orders and commit their attempts: after this they count as possibly sent."""
@@ -174,7 +153,18 @@ class Sender:
         began = self._clock()
         if (began - claimed_at) * 1000 > LATE_MS:
             # Stopped, swapped out or starved since the claim: the lease may end before an answer.
-            return Unavailable("too much time has gone since the claim")
+            return Withheld("too much time has gone since the claim")
+        if _costs_too_much(order):
+            log.error(
+                "order.too_dear",
+                order_id=order.id,
+                request_id=order.request_id,
+                provider=provider.name,
+                cost=order.route_cost,
+                rate=order.rate,
+                hint="it goes to another route or waits; see `smm-gateway route list`",
+            )
+            return Withheld("the route now costs more than the order pays", elsewhere=True)
         try:
             submission = submission_of(order)
         except KeyError as missing:
@@ -184,7 +174,7 @@ class Sender:
                 request_id=order.request_id,
                 parameter=missing.args[0],
             )
-            return Unavailable(f"the order lacks {missing.args[0]}, which its type needs")
+            return Withheld(f"the order lacks {missing.args[0]}, which its type needs")
         try:
             return await adapter.add(submission)
         except ProviderError as error:
@@ -230,15 +220,27 @@ class Sender:
             result = attempt_result(order, outcome)
             if not await attempts.set_attempt_result(conn, result):
                 return
-            change = after_attempt(locked, outcome, self._settings)
+            ways = await self._ways(conn, locked, outcome)
+            changes = after_attempt(locked, outcome, self._settings, ways)
             if isinstance(outcome, Placed) and not await attempts.insert_placement(
                 conn, provider.id, outcome.upstream_id, order.id
             ):
-                change = move(locked, OrderState.REVIEW, "upstream_id_reused")
-            changes = [change] if change else []
-            await write_changes(conn, changes)
+                changes = [move(locked, OrderState.REVIEW, "upstream_id_reused")]
+            for change in changes:  # of one order, one after the other
+                await write_changes(conn, [change])
             await self._judge_account(conn, provider, outcome)
         report(changes)
+
+    async def _ways(self, conn: Connection, order: Order, outcome: Outcome) -> Ways:
+        """Where the order could go instead; what it has tried includes the attempt just ended."""
+        if not isinstance(outcome, Rejected | Unavailable):
+            return Ways()
+        return Ways(
+            service=await services.get_service(conn, order.service_id),
+            tried=await routes.list_tried(conn, order.id),
+            standings=self._standings,
+            was_in_doubt=await routes.get_doubt(conn, order.id, order.version),
+        )
 
     async def _judge_account(
         self, conn: Connection, provider: ProviderRecord, outcome: Outcome
@@ -258,6 +260,11 @@ class Sender:
                 )
         elif provider.holds and isinstance(outcome, Placed | Rejected):
             await providers.set_provider_free(conn, provider.id)
+
+
+def _costs_too_much(order: ClaimedOrder) -> bool:
+    cost = order.route_cost
+    return cost is not None and is_too_dear(cost, order.rate, below_cost=order.below_cost)
 
 
 async def freeze_forgotten(pool: Pool, limit: int = 200) -> int:

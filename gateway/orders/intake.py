@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.catalogue.routing import cost_of, first_route
+from gateway.catalogue.routing import Standings, cost_of, first_route
 from gateway.catalogue.snapshot import Catalogue, Snapshot
 from gateway.grouping import GroupFailed, Groups
 from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
@@ -58,11 +58,14 @@ class Intake:
         receipts: Receipts,
         *,
         largest: int,
+        standings: Standings | None = None,
     ) -> None:
         self._pool = pool
         self._catalogue = catalogue
         self._wake = wake
         self._receipts = receipts
+        self._standings = {} if standings is None else standings
+        self._planned: set[int] = set()
         self._ids: list[int] = []
         self._groups: Groups[Draft, Accepted] = Groups(self._accept, largest=largest)
         self.finish = self._groups.finish
@@ -109,7 +112,8 @@ class Intake:
                 order_id=accepted,
                 request_id=[d.request_id for d in drafts],
             )
-            self._wake({first_route(draft.service).provider_id for draft in drafts})
+            planned, self._planned = self._planned, set()
+            self._wake(planned)
         return answers
 
     async def _commit(
@@ -134,6 +138,7 @@ class Intake:
                         await names.write(conn)
                         await repeats.write(conn, received)
                 if current:
+                    self._planned.update(order.provider_id for order in accepted)
                     self._receipts.forget(received)
                     return answers
                 snapshot = await self._catalogue.refresh(conn)
@@ -168,7 +173,7 @@ class Intake:
                 answers.append(PanelError(NOT_ENOUGH_FUNDS))
             else:
                 order_id = self._ids.pop()
-                accepted.append(_new_order(order_id, draft))
+                accepted.append(_new_order(order_id, draft, self._standings))
                 names.give(draft, order_id)
                 answers.append(Accepted(order_id, mark=repeats.accept(clue, order_id)))
         return answers, accepted
@@ -199,9 +204,9 @@ def _repriced(draft: Draft, snapshot: Snapshot) -> Draft | Exception:
         return refusal
 
 
-def _new_order(order_id: int, draft: Draft) -> NewOrder:
+def _new_order(order_id: int, draft: Draft, standings: Standings) -> NewOrder:
     service = draft.service
-    route = first_route(service)
+    route = first_route(service, order_id, draft.quantity, service.rate, standings)
     return NewOrder(
         id=order_id,
         reseller_id=draft.reseller_id,

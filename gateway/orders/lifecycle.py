@@ -10,7 +10,15 @@ from datetime import datetime, timedelta
 
 from providers.refusals import means_no_such_order
 from schemas.money import Micros, refund_due, undelivered_part
-from schemas.orders import FINAL_STATES, FINAL_WORDS, MOVES, Order, OrderChange, OrderState
+from schemas.orders import (
+    FINAL_STATES,
+    FINAL_WORDS,
+    MOVES,
+    Order,
+    OrderChange,
+    OrderState,
+    PlannedRoute,
+)
 from schemas.orders import WireStatus as Word
 from schemas.services import SERVICE_TYPES
 from schemas.upstream import UpstreamStatus, UpstreamWord
@@ -44,6 +52,7 @@ def move(  # noqa: PLR0913 - the whole of a change, each part by its name
     start_count: int | None = None,
     remains: int | None = None,
     next_in: int | None = 0,
+    route: PlannedRoute | None = None,
 ) -> OrderChange:
     """The change that takes ``order`` to another state and pays what that state owes.
 
@@ -72,6 +81,7 @@ def move(  # noqa: PLR0913 - the whole of a change, each part by its name
         wire_status=word,
         wire_charge=charge,
         wire_remains=left,
+        route=route,
     )
 
 

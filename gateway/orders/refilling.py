@@ -7,7 +7,7 @@ upstream delivers what it takes.
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from gateway.orders.dispatch import retry_in
+from gateway.orders.failover import retry_in
 from providers.errors import ProviderError, Rejected, Unavailable
 from providers.refusals import group_of, is_unknown_action
 from schemas import panel_v2 as wire

@@ -151,14 +151,6 @@ async def stop_parents(conn: Connection, parents: Sequence[Order]) -> Stops:
     )
 
 
-async def stop(pool: Pool, order_id: int) -> Stops:
-    """Stop one drip-feed, as ``stop_parents``."""
-    async with pool.acquire() as conn, transaction(conn):
-        done = await stop_parents(conn, await orders.lock_orders(conn, [order_id]))
-    report(done.changes)
-    return done
-
-
 class Schedules:
     """Makes the runs of drip-feeds; ``wake`` is told the providers that have orders waiting."""
 

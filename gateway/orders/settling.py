@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from gateway.metrics import MOVES, REFUNDS
+from gateway.metrics import MOVES, REFUNDS, REROUTES
 from gateway.money.ledger import Book
 from gateway.store import attempts, orders, schedules
 from gateway.store.connection import Connection, Pool, transaction
@@ -69,5 +69,7 @@ def report(changes: Sequence[OrderChange]) -> None:
                 cause=change.cause,
                 refund=change.refund,
             )
+        if change.route is not None:
+            REROUTES.labels(change.cause).inc()
         if change.refund:
             REFUNDS.labels(order.currency).inc(change.refund)

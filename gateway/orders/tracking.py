@@ -33,11 +33,15 @@ _MOST_WORDS = 1_000
 
 
 class Polled(NamedTuple):
-    """How many orders were asked for, whether the panel answered, and in how many requests."""
+    """How many orders were asked for, whether the panel answered, and in how many requests.
+
+    ``retry_after`` is in seconds, where the panel named a pause.
+    """
 
     asked: int
     answered: bool
     requests: int = 0
+    retry_after: int | None = None
 
 
 class Tracker:
@@ -62,9 +66,11 @@ class Tracker:
         if not due:
             return Polled(0, answered=True)
         with metered() as meter:
-            heard = await self._ask(adapter, provider, due)
-        if heard is None:
-            return Polled(len(due), answered=False, requests=meter.requests)
+            try:
+                heard = await self._ask(adapter, provider, due)
+            except ProviderError as error:
+                pause = error.exchange.retry_after if error.exchange else None
+                return Polled(len(due), False, meter.requests, pause)
         for status in heard.values():
             self._note_word(provider, status)
         await self._apply(due, heard)
@@ -72,15 +78,15 @@ class Tracker:
 
     async def _ask(
         self, adapter: Provider, provider: ProviderRecord, due: Sequence[PolledOrder]
-    ) -> dict[str, UpstreamStatus] | None:
-        """What the panel says of these orders; None when it does not answer."""
+    ) -> dict[str, UpstreamStatus]:
+        """What the panel says of these orders. Raises ``ProviderError`` when it does not answer."""
         began = self._clock()
         try:
             heard = await adapter.status([order.upstream_id for order in due])
         except ProviderError as error:
             POLLS.labels(provider.name, "failed").inc()
             log.warning("poll.failed", provider=provider.name, reason=str(error), orders=len(due))
-            return None
+            raise
         finally:
             UPSTREAM_SECONDS.labels(provider.name, "status").observe(self._clock() - began)
         POLLS.labels(provider.name, "answered").inc()

@@ -39,7 +39,7 @@ async def set_attempt_result(conn: Connection, result: AttemptResult) -> bool:
     tag = await conn.execute(
         """update attempt
               set state = $3, upstream_id = $4, reason = $5, http_status = $6, body = $7,
-                  elapsed_ms = $8, finished_at = now()
+                  elapsed_ms = $8, refusal = $9, finished_at = now()
             where order_id = $1 and number = $2 and state in ('intent', 'unknown')""",
         result.order_id,
         result.number,
@@ -49,6 +49,7 @@ async def set_attempt_result(conn: Connection, result: AttemptResult) -> bool:
         result.http_status,
         result.body,
         result.elapsed_ms,
+        result.refusal,
     )
     return tag == "UPDATE 1"
 

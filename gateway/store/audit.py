@@ -276,7 +276,8 @@ INVARIANTS: tuple[Check, ...] = (
             where o.id is null
                or (c.state = 'over'
                    and o.state not in ('completed', 'partial', 'canceled', 'failed'))
-               or (c.state = 'taken' and c.tries = 0 and o.state <> 'canceled')""",
+               or (c.state = 'taken' and c.tries = 0 and o.state <> 'canceled'
+                   and not exists (select from schedule s where s.order_id = c.order_id))""",
     ),
     Check(
         "not_below_cost",

@@ -67,7 +67,12 @@ async def claim_orders(
                   next_at = now() + $3 * interval '1 ms', updated_at = now()
             where o.id = any(array(select id from taken))
            returning o.id, o.version, o.attempts, o.service_type, o.upstream_service, o.link,
-                     o.quantity, o.parameters, o.request_id""",
+                     o.quantity, o.parameters, o.request_id, o.rate,
+                     (select r.cost from route r
+                       where r.service_id = o.service_id and r.provider_id = o.provider_id
+                         and r.upstream_service = o.upstream_service) as route_cost,
+                     coalesce((select s.below_cost from service s where s.id = o.service_id), false)
+                         as below_cost""",
         provider_id,
         limit,
         lease_ms,
@@ -116,8 +121,9 @@ async def claim_corrections(
     return [PolledOrder(*row) for row in rows]
 
 
-_DECIDED = """select id, reseller_id, service_type, provider_id, upstream_service, upstream_id,
-                     state, version, attempts, quantity, charge, refunded, currency,
+_DECIDED = """select id, reseller_id, service_id, service_type, provider_id, upstream_service,
+                     upstream_id, state, version, attempts, quantity, rate, cost, charge, refunded,
+                     currency,
                      start_count, remains, wire_status, wire_charge, wire_remains, request_id,
                      created_at, updated_at, missing_since, parent_id
                 from orders"""
@@ -194,14 +200,17 @@ async def set_orders(conn: Connection, changes: Sequence[OrderChange]) -> int:
                   wire_remains = c.wire_remains,
                   next_at = coalesce(now() + c.next_in * interval '1 ms', 'infinity'),
                   missing_since = case when c.missing then coalesce(o.missing_since, now()) end,
+                  provider_id = c.provider_id, upstream_service = c.upstream_service,
+                  cost = c.cost,
                   updated_at = case when c.moved then now() else o.updated_at end,
                   ended_at = case when c.state in ('completed', 'partial', 'canceled', 'failed')
                                   then coalesce(o.ended_at, now()) end
              from unnest($1::int[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::bigint[],
                          $7::bigint[], $8::int[], $9::text[], $10::bigint[], $11::int[],
-                         $12::bigint[], $13::bool[])
+                         $12::bigint[], $13::bool[], $14::int[], $15::text[], $16::bigint[])
                   as c (id, version, state, moved, upstream_id, refund, start_count, remains,
-                        wire_status, wire_charge, wire_remains, next_in, missing)
+                        wire_status, wire_charge, wire_remains, next_in, missing,
+                        provider_id, upstream_service, cost)
             where o.id = c.id and o.version = c.version and o.id = any($1)""",
         *columns(orders, "id", "version"),
         *columns(
@@ -217,6 +226,9 @@ async def set_orders(conn: Connection, changes: Sequence[OrderChange]) -> int:
             "wire_remains",
             "next_in",
             "missing",
+            "provider_id",
+            "upstream_service",
+            "cost",
         ),
     )
     return int(tag.split()[-1])

@@ -4,9 +4,11 @@ import json
 from datetime import timedelta
 
 from gateway.store.connection import Connection, Record
+from schemas.money import Micros
 from schemas.providers import ProviderRecord
 
-_SELECT = """select id, name, kind, url, key, currency, options, held_until, held_reason, holds
+_SELECT = """select id, name, kind, url, key, currency, options, held_until, held_reason, holds,
+                    paused_reason, balance, balance_at
                from provider"""
 
 
@@ -91,4 +93,16 @@ async def set_provider_free(conn: Connection, provider_id: int) -> None:
         """update provider set held_until = null, held_reason = null, holds = 0
             where id = $1 and holds > 0""",
         provider_id,
+    )
+
+
+async def set_provider_paused(conn: Connection, provider_id: int, reason: str | None) -> None:
+    """Send nothing to an account, for an operator's reason; None ends the pause."""
+    await conn.execute("update provider set paused_reason = $2 where id = $1", provider_id, reason)
+
+
+async def set_provider_balance(conn: Connection, provider_id: int, balance: Micros) -> None:
+    """What an account was just said to hold, in its own currency."""
+    await conn.execute(
+        "update provider set balance = $2, balance_at = now() where id = $1", provider_id, balance
     )

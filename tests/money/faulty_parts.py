@@ -69,7 +69,9 @@ update orders set refunded = case id when {POST} then 500000 when {STOPPED} then
                                      else 1500000 end,
        wire_charge = 0, wire_status = 'Canceled'
  where id in ({SUBSCRIPTION}, {POST}, {STOPPED});
-update orders set wire_status = 'Completed', wire_remains = 0 where id = {FIRST_RUN}
+update orders set wire_status = 'Completed', wire_remains = 0 where id = {FIRST_RUN};
+update orders set ended_at = now() where id > 100 and state in ('completed', 'canceled');
+insert into cancellation (order_id, state) values ({STOPPED}, 'taken'), ({DRIP}, 'taken')
 """
 
 
@@ -113,8 +115,8 @@ PART_FAULTS: tuple[PlantedFault, ...] = (
     _fault("parts_fit_parent", f"insert into run values ({DRIP}, 3, 999)"),
     _fault(
         "parents_fit_parts",
-        f"update orders set state = 'completed', wire_status = 'Completed', version = 1"
-        f" where id = {DRIP};"
+        f"update orders set state = 'completed', wire_status = 'Completed', version = 1,"
+        f" ended_at = now() where id = {DRIP};"
         f"insert into order_event values ({DRIP}, 1, 'scheduled', 'completed', 'test')",
     ),
     _fault(

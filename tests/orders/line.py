@@ -9,8 +9,9 @@ from urllib.parse import quote
 
 from gateway.catalogue.snapshot import Catalogue
 from gateway.catalogue.upstreams import adapt, timeouts
-from gateway.orders.dispatch import Outcome, Sender
+from gateway.orders.dispatch import Sender
 from gateway.orders.drafting import draft_order
+from gateway.orders.failover import Outcome
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts
 from gateway.orders.tracking import Tracker

@@ -27,6 +27,7 @@ def an_order(
     order = Order(
         id=1,
         reseller_id=1,
+        service_id=1,
         service_type=service_type,
         provider_id=1,
         upstream_service="1",
@@ -35,6 +36,8 @@ def an_order(
         version=2,
         attempts=1,
         quantity=quantity,
+        rate=charge * 1000 // quantity,
+        cost=None,
         charge=charge,
         refunded=refunded,
         currency="USD",
@@ -65,6 +68,9 @@ def written(change: OrderChange) -> Order:
         wire_charge=change.wire_charge,
         wire_remains=change.wire_remains,
         updated_at=NOW if change.moved else change.order.updated_at,
+        provider_id=change.provider_id,
+        upstream_service=change.upstream_service,
+        cost=change.cost,
     )
 
 

@@ -257,4 +257,7 @@ def claimed(made: Draft) -> ClaimedOrder:
         quantity=made.quantity,
         parameters=json.loads(made.parameters or "{}"),
         request_id=made.request_id,
+        rate=made.service.rate,
+        route_cost=0,
+        below_cost=False,
     )

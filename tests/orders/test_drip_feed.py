@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from gateway.orders.cancellations import CancelRequests, request_cancels
+from gateway.orders.cancelling import Step
 from gateway.orders.drafting import draft_order
-from gateway.orders.schedules import Schedules, stop
+from gateway.orders.schedules import Schedules
 from schemas.money import charge_of
 from schemas.orders import AttemptState, OrderState
-from schemas.panel_v2 import PanelError
+from schemas.panel_v2 import CANCEL_REQUESTED, CANCEL_UNAVAILABLE, PanelError
 from tests.conftest import OpenGateway, eventually
 from tests.orders.line import Line, faulty
 from tests.sandbox_process import SandboxProcess
@@ -81,6 +83,11 @@ async def run_all(line: Line, parent: int, *, runs: int = 3) -> None:
         await look(line, hours=1)
         await deliver(line)
     await look(line)
+
+
+async def cancel(line: Line, *orders: int) -> CancelRequests:
+    """The reseller asks to cancel."""
+    return await request_cancels(line.pool, line.customer.id, orders)
 
 
 async def test_a_drip_feed_is_delivered_in_runs_and_charged_once(line: Line) -> None:
@@ -239,10 +246,8 @@ async def test_stopping_pays_back_at_once_what_was_not_made(line: Line) -> None:
     await deliver(line)
     await look(line, hours=1)
     await line.send()
-    done = await stop(line.pool, parent)
+    assert (await cancel(line, parent)).steps == {parent: Step.STOPPED}
     running = (await runs_of(line, parent))[-1]
-    assert done.parents == {parent}
-    assert [order.id for order in done.sent] == [running["id"]]
     assert await line.spent() == 2 * SHARE
     assert await line.told(parent) == ("In progress", 5 * SHARE, 400)
     await line.world.assert_sound()
@@ -261,16 +266,44 @@ async def test_stopping_pays_back_at_once_what_was_not_made(line: Line) -> None:
 async def test_stopping_cancels_a_run_that_waits_and_ends_the_drip_feed(line: Line) -> None:
     parent = await drip(line)
     await look(line)
-    done = await stop(line.pool, parent)
-    assert done.parents == {parent}
-    assert not done.sent
+    assert (await cancel(line, parent)).steps == {parent: Step.STOPPED}
     assert await line.told(parent) == ("Canceled", 0, 300)
     assert await line.spent() == 0
     await line.send()
     assert line.panel.received() == []
-    again = await stop(line.pool, parent)
-    assert not again.parents
-    assert not again.changes
+    assert (await cancel(line, parent)).refused == {parent: CANCEL_UNAVAILABLE}
+    await line.world.assert_sound()
+
+
+async def test_canceling_asks_the_upstream_for_the_run_that_was_sent(
+    line: Line, open_gateway: OpenGateway
+) -> None:
+    parent = await drip(line, runs=2)
+    await look(line)
+    await line.send()
+    done = await cancel(line, parent)
+    assert done.provider_ids == {line.provider.id}
+    assert (await cancel(line, parent)).refused == {parent: CANCEL_REQUESTED}
+
+    async def ended() -> bool:
+        return await line.told(parent) == ("Canceled", 0, 200)
+
+    async with open_gateway():
+        async with line.pool.acquire() as conn:
+            await conn.execute("update orders set next_at = now() where next_at < 'infinity'")
+        await eventually(ended)
+    assert await line.spent() == 0
+    await line.world.assert_sound()
+
+
+async def test_a_last_run_that_cannot_be_canceled_leaves_nothing_to_cancel(line: Line) -> None:
+    parent = await drip(line, runs=1)
+    await look(line)
+    await line.send()
+    async with line.pool.acquire() as conn:
+        await conn.execute("update service set cancel = false")
+    assert (await cancel(line, parent)).refused == {parent: CANCEL_UNAVAILABLE}
+    assert await line.spent() == SHARE
     await line.world.assert_sound()
 
 
@@ -278,7 +311,7 @@ async def test_stopping_by_many_at_once_pays_once(line: Line) -> None:
     parents = [await drip(line, f"https://example.com/{n}") for n in range(10)]
     await look(line)
     await asyncio.gather(
-        *(stop(line.pool, parent) for parent in parents for _ in range(5)), look(line)
+        *(cancel(line, parent) for parent in parents for _ in range(5)), look(line)
     )
     await look(line)
     assert {(await line.told(parent)) for parent in parents} == {("Canceled", 0, 300)}

@@ -5,14 +5,8 @@ import asyncio
 import asyncpg
 import pytest
 
-from gateway.orders.dispatch import (
-    LATE_MS,
-    Outcome,
-    after_attempt,
-    freeze_forgotten,
-    lease_ms,
-    retry_in,
-)
+from gateway.orders.dispatch import LATE_MS, freeze_forgotten, lease_ms
+from gateway.orders.failover import Outcome, Ways, after_attempt, retry_in
 from gateway.store.connection import Pool
 from providers.errors import Ambiguous, Rejected, Unavailable
 from providers.panel_v2 import PanelV2
@@ -62,7 +56,6 @@ async def test_an_order_whose_sender_died_becomes_unknown_and_is_not_sent_again(
         ("slow-after:1", OrderState.PLACED, AttemptState.PLACED, 1),
         ("reset-after", OrderState.UNKNOWN, AttemptState.UNKNOWN, 1),
         ("no-funds", OrderState.QUEUED, AttemptState.REJECTED, 0),
-        ("refuse", OrderState.QUEUED, AttemptState.REJECTED, 0),
         ("too-many", OrderState.QUEUED, AttemptState.NOT_SENT, 0),
     ],
 )
@@ -82,14 +75,21 @@ async def test_an_answer_after_the_lease_still_counts(
     await line.world.assert_sound()
 
 
-async def test_a_late_refusal_ends_the_order_at_the_next_attempt(line: Line) -> None:
-    [number] = await line.place(faulty("refuse"))
+async def test_a_late_refusal_ends_the_order_without_asking_again(line: Line) -> None:
+    link = faulty("refuse")
+    [number] = await line.place(link)
     order, at = await _claim_one(line)
     await _end_lease(line, number)
     await freeze_forgotten(line.pool)
     await line.sender.send(line.adapter, line.provider, order, at)
-    await eventually(line.send)
     assert (await line.row(number))["state"] == OrderState.FAILED
+    assert await line.history(number) == [
+        "claimed",
+        "lease_over",
+        "refused_order",
+        "upstream_refused",
+    ]
+    assert line.upstream_requests(link) == 1
     assert await line.spent() == 0
     await line.world.assert_sound()
 
@@ -214,9 +214,6 @@ async def test_a_defect_of_an_adapter_leaves_the_order_in_doubt(line: Line) -> N
     await line.world.assert_sound()
 
 
-_GROUPS = list(RefusalGroup)
-
-
 @pytest.mark.parametrize(
     ("state", "outcome", "to", "refund"),
     [
@@ -228,7 +225,10 @@ _GROUPS = list(RefusalGroup)
         (OrderState.SENDING, Unavailable("x"), OrderState.QUEUED, False),
         (OrderState.SENDING, Ambiguous("x"), OrderState.UNKNOWN, False),
         (OrderState.UNKNOWN, Placed("9", _EXCHANGE), OrderState.PLACED, False),
-        *[(OrderState.UNKNOWN, Rejected("x", g), OrderState.QUEUED, False) for g in _GROUPS],
+        (OrderState.UNKNOWN, Rejected("x", RefusalGroup.ORDER), OrderState.FAILED, True),
+        (OrderState.UNKNOWN, Rejected("x", RefusalGroup.SERVICE), OrderState.FAILED, True),
+        (OrderState.UNKNOWN, Rejected("x", RefusalGroup.ACCOUNT), OrderState.QUEUED, False),
+        (OrderState.UNKNOWN, Rejected("x", RefusalGroup.TEMPORARY), OrderState.QUEUED, False),
         (OrderState.UNKNOWN, Unavailable("x"), OrderState.QUEUED, False),
         (OrderState.UNKNOWN, Ambiguous("x"), None, False),
     ],
@@ -236,10 +236,10 @@ _GROUPS = list(RefusalGroup)
 def test_each_outcome_leads_where_the_policy_says(
     state: OrderState, outcome: Outcome, to: OrderState | None, refund: bool
 ) -> None:
-    change = after_attempt(an_order(state, upstream_id=None), outcome, DISPATCH)
-    assert (change.state if change else None) == to
-    if change:
-        assert change.refund == (change.order.charge if refund else 0)
+    order = an_order(state, upstream_id=None)
+    changes = after_attempt(order, outcome, DISPATCH, Ways())
+    assert (changes[-1].state if changes else None) == to
+    assert sum(change.refund for change in changes) == (order.charge if refund else 0)
 
 
 def test_orders_that_were_not_taken_are_tried_again_ever_less_often() -> None:

@@ -7,6 +7,7 @@ _CANCELS = "tests/orders/test_cancellations.py"
 _AMOUNTS = "tests/money/test_amounts.py"
 _BY_TYPE = "tests/orders/test_drafting_by_type.py"
 _DISPATCH = "tests/orders/test_dispatch.py"
+_FAILOVER = "tests/orders/test_failover.py"
 _DRIP_FEED = "tests/orders/test_drip_feed.py"
 _INTAKE = "tests/orders/test_intake.py"
 _LEASES = "tests/orders/test_leases.py"
@@ -151,10 +152,30 @@ BUGS = (
     ),
     Bug(
         name="a lost answer is sent again",
-        file="gateway/orders/dispatch.py",
-        before='return move(order, OrderState.UNKNOWN, "answer_lost")',
-        after='return move(order, OrderState.QUEUED, "answer_lost")',
+        file="gateway/orders/failover.py",
+        before='return [move(order, OrderState.UNKNOWN, "answer_lost")]',
+        after='return [move(order, OrderState.QUEUED, "answer_lost")]',
         test=f"{_DISPATCH}::test_an_unknown_order_is_never_sent_again_nor_refunded",
+    ),
+    Bug(
+        name="ambiguous goes to the next route",
+        file="gateway/orders/dispatch.py",
+        before="""
+        except ProviderError as error:
+            return error
+""",
+        after="""
+        except ProviderError as error:
+            return Unavailable(str(error)) if isinstance(error, Ambiguous) else error
+""",
+        test=f"{_FAILOVER}::test_an_order_that_may_have_been_taken_never_reaches_the_second_panel",
+    ),
+    Bug(
+        name="the same route is tried again after a refusal",
+        file="gateway/catalogue/routing.py",
+        before="and not want.tried.get(key_of(route), NOT_TRIED).refused",
+        after="and key_of(route) not in ()",
+        test=f"{_FAILOVER}::test_a_route_that_refused_for_good_is_never_asked_again",
     ),
     Bug(
         name="a sender that was stopped after its claim sends late",
@@ -179,7 +200,8 @@ BUGS = (
         file="gateway/orders/tracking.py",
         before="""
             log.warning("poll.failed", provider=provider.name, reason=str(error), orders=len(due))
-            return Polled(len(due), answered=False)
+            pause = error.exchange.retry_after if error.exchange else None
+            return Polled(len(due), answered=False, retry_after=pause)
 """,
         after="""
             heard = {order.upstream_id: UpstreamStatus("canceled") for order in due}

@@ -13,7 +13,7 @@ import pytest
 from providers.account import ProviderAccount
 from providers.base import Provider
 from providers.errors import Ambiguous, ProviderError, Rejected, Unavailable
-from providers.registry import create_provider
+from providers.registry import create_provider, is_worked_by_hand
 from providers.transport import Transport, metered
 from schemas.upstream import RefusalGroup, Submission
 from tests.providers.wire import (
@@ -277,3 +277,38 @@ class ProviderConformance:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
+
+
+class ByHandConformance:
+    """What an adapter must do whose upstream is people: no request leaves, nothing is guessed."""
+
+    kind: ClassVar[str]
+
+    def provider(self, transport: Transport) -> Provider:
+        assert is_worked_by_hand(self.kind)
+        return create_provider(self.kind, ProviderAccount("main", "", ""), transport)
+
+    async def test_every_order_is_placed_under_an_id_of_its_own(self, transport: Transport) -> None:
+        provider = self.provider(transport)
+        placed = [await provider.add(ORDER) for _ in range(100)]
+        assert len({one.upstream_id for one in placed}) == 100
+        assert all(1 <= len(one.upstream_id) <= 64 for one in placed)
+
+    async def test_nothing_is_known_of_orders_and_refills(self, transport: Transport) -> None:
+        provider = self.provider(transport)
+        assert await provider.status(["m-1", "m-2"]) == {}
+        assert await provider.refill_status(["1"]) == {}
+
+    async def test_what_nobody_would_hear_of_is_refused(self, transport: Transport) -> None:
+        provider = self.provider(transport)
+        for ask in (provider.refill, provider.cancel):
+            answers = await ask(["m-1", "m-2"])
+            assert set(answers) == {"m-1", "m-2"}
+            assert not any(answer.taken for answer in answers.values())
+            assert await ask([]) == {}
+
+    async def test_there_is_neither_a_catalogue_nor_a_balance(self, transport: Transport) -> None:
+        provider = self.provider(transport)
+        for read in (provider.services, provider.balance):
+            with pytest.raises(Unavailable, match="by hand"):
+                await read()

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import pytest
 
-from providers.account import ProviderAccount
+from providers.account import BadAccount, ProviderAccount
 from providers.registry import UnknownKind, create_provider, provider_kinds
 from providers.transport import Transport
-from tests.providers.conformance import ProviderConformance
+from tests.providers.conformance import ByHandConformance, ProviderConformance
 from tests.providers.wire import KEY
 
 ACCOUNT = ProviderAccount("main", "http://127.0.0.1:1/api/v2", KEY)
@@ -36,8 +36,19 @@ class TestPanelV2InJson(ProviderConformance):
     one_of_two = '{"result":{"23501":{"status":"Pending"},"99999":{"status":"Canceled"}}}'
 
 
+class TestManual(ByHandConformance):
+    kind = "manual"
+
+
+def test_an_account_at_nobody_s_takes_no_options() -> None:
+    account = ProviderAccount("main", "", "", {"any_error_is_refusal": True})
+    with pytest.raises(BadAccount, match="any_error_is_refusal"):
+        create_provider("manual", account, Transport())
+
+
 def test_every_registered_adapter_has_its_conformance_suite() -> None:
     tested = {suite.kind for suite in ProviderConformance.__subclasses__()}
+    tested |= {suite.kind for suite in ByHandConformance.__subclasses__()}
     assert tested == set(provider_kinds())
 
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.catalogue import upstreams
 from gateway.pacing import Pace
 from gateway.store.connection import Pool
-from gateway.workers.lanes import TrackingLane
+from gateway.workers.reading import TrackingLane
 from providers.transport import Transport
 from schemas.config import TrackingSettings
 from schemas.orders import OrderState
@@ -156,7 +156,7 @@ async def test_a_panel_that_knows_no_lists_costs_the_budget_a_token_a_request(
         account = replace(line.provider, url=panel.url, key=KEY, options={"status_batch": batch})
         adapter, budget = upstreams.adapt(account, transport)
         pace = Pace(budget.reads_per_minute, 1, lambda: now)
-        lane = TrackingLane(line.tracker, adapter, account, pace, TrackingSettings())
+        lane = TrackingLane(line.tracker, adapter, account, pace, TrackingSettings(), lambda: now)
         for second in range(60):
             now = float(second)
             await lane._work()
