@@ -17,7 +17,7 @@ from gateway.grouping import GroupFailed, Groups
 from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
 from gateway.money.ledger import BalanceLocked, Book
 from gateway.orders.drafting import Draft, redraft
-from gateway.orders.naming import Names
+from gateway.orders.naming import Names, Read, repeated_order
 from gateway.orders.receipts import Receipts
 from gateway.orders.repeats import Clue, Repeats, Undecided, clue_of
 from gateway.orders.subscriptions import posts_paid
@@ -84,6 +84,17 @@ class Intake:
             except Undecided:
                 await asyncio.sleep(pause)
                 pause *= 2
+
+    async def find_repeated(
+        self, name: tuple[int, str], service_id: int | None, read: Read
+    ) -> Accepted | None:
+        """The order that was placed under a name, for an ``add`` that would now be refused.
+
+        Raises:
+            PanelError: as ``naming.repeated_order``.
+        """
+        order_id = await repeated_order(self._pool, name, service_id, read)
+        return None if order_id is None else Accepted(order_id, repeated=True)
 
     async def _accept(self, drafts: Sequence[Draft]) -> Sequence[Accepted | Exception]:
         began = time.perf_counter()

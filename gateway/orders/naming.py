@@ -1,12 +1,23 @@
 """The resellers' own names for orders: whoever repeats a name gets the order that has it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import date
+from typing import TypeAlias
 
-from gateway.orders.drafting import Draft, is_repeat
+from gateway.orders.drafting import Draft, draft_order, is_repeat
 from gateway.store import external_ids as store
-from gateway.store.connection import Connection
+from gateway.store import services
+from gateway.store.connection import Connection, Pool
+from schemas.catalogue import Service
+from schemas.money import RATE_STEP
+from schemas.order_parameters import MAX_CHARGE
 from schemas.orders import NamedOrder
 from schemas.panel_v2 import EXTERNAL_ID_USED, PanelError
+from schemas.parameters import MAX_INT, Parameter
+from schemas.services import SERVICE_TYPES
+
+Read: TypeAlias = Callable[[Iterable[Parameter]], Mapping[str, str]]
 
 
 class Names:
@@ -53,3 +64,38 @@ class Names:
         """Write the names that were given."""
         if self._given:
             await store.insert_external_ids(conn, self._given)
+
+
+async def repeated_order(
+    pool: Pool, name: tuple[int, str], service_id: int | None, read: Read
+) -> int | None:
+    """The order that an ``add`` asks for again which would now be refused; None if it is new.
+
+    A service may have been switched off since, or have other limits: that is no reason to tell a
+    client that its order was not placed. ``name`` is (reseller id, external id); ``read`` gives
+    the client's texts of the parameters that a type takes.
+
+    Raises:
+        PanelError: when the name belongs to an order with other parameters.
+    """
+    async with pool.acquire() as conn:
+        order = (await store.list_named_orders(conn, [name])).get(name)
+        service = await services.get_service(conn, order.service_id) if order else None
+    if order is None or service is None:
+        return None
+    taken = [p for p in SERVICE_TYPES[service.type].accepted if p is not MAX_CHARGE]
+    draft = draft_order(
+        _without_limits(service),
+        read(taken),
+        reseller_id=name[0],
+        currency="",
+        request_id="",
+        today=lambda: date.min,
+    )
+    if service_id != order.service_id or not is_repeat(draft, order):
+        raise PanelError(EXTERNAL_ID_USED)
+    return order.id
+
+
+def _without_limits(service: Service) -> Service:
+    return replace(service, rate=RATE_STEP, minimum=1, maximum=MAX_INT, step=1, dripfeed=True)

@@ -12,7 +12,7 @@ from multidict import CIMultiDict
 from gateway.catalogue.snapshot import Catalogue
 from gateway.grouping import GroupFailed, Overloaded
 from gateway.metrics import RATE_LIMITED, RequestCounts
-from gateway.orders.drafting import draft_order
+from gateway.orders.drafting import Draft, draft_order
 from gateway.orders.intake import Accepted, Intake
 from gateway.orders.receipts import Receipts
 from gateway.orders.telling import Teller
@@ -160,10 +160,17 @@ class PanelApi:
         return wire.balance_answer(amount, call.access.currency)
 
     async def _add(self, call: Call) -> web.Response:
-        text = wire.given(one(call.fields, "service"))
-        if text is None:
-            raise PanelError(wire.INCORRECT_REQUEST)
-        number = wire.read_id(text)
+        try:
+            draft = self._draft(call)
+        except PanelError:
+            earlier = await self._earlier(call) if call.external_id is not None else None
+            if earlier is None:
+                raise
+            return self._added(earlier)
+        return self._added(await self._intake.submit(draft))
+
+    def _draft(self, call: Call) -> Draft:
+        number = _service_number(call)
         sold = self._catalogue.current
         service = sold.service(number, call.access.reseller_id) if number else None
         if service is None:
@@ -175,8 +182,15 @@ class PanelApi:
             currency=call.access.currency,
             request_id=call.request_id,
         )
-        draft = replace(draft, external_id=call.external_id, duplicates=call.access.duplicates)
-        return self._added(await self._intake.submit(draft))
+        return replace(draft, external_id=call.external_id, duplicates=call.access.duplicates)
+
+    async def _earlier(self, call: Call) -> Accepted | None:
+        """The order that was placed under the call's name before it would have been refused."""
+        assert call.external_id is not None
+        name = (call.access.reseller_id, call.external_id)
+        return await self._intake.find_repeated(
+            name, _service_number(call), lambda parameters: _given(call.fields, parameters)
+        )
 
     def _added(self, accepted: Accepted) -> web.Response:
         body, mark = wire.add_answer(accepted.order_id), accepted.mark
@@ -211,6 +225,13 @@ class PanelApi:
         if order is None:
             raise PanelError(wire.INCORRECT_ORDER)
         return wire.status_text(order).encode()
+
+
+def _service_number(call: Call) -> int | None:
+    text = wire.given(one(call.fields, "service"))
+    if text is None:
+        raise PanelError(wire.INCORRECT_REQUEST)
+    return wire.read_id(text)
 
 
 def _given(fields: Fields, parameters: Iterable[Parameter]) -> dict[str, str]:

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.store.connection import Pool
 from schemas.money import UNIT
-from tests.conftest import OpenGateway
+from tests.conftest import OpenGateway, eventually
 from tests.panel_client import PanelClient
 from tests.world import Customer, World
 
@@ -133,4 +133,32 @@ async def test_twins_with_money_for_one_are_all_told_the_same_order(shop: Shop) 
     accepted = [name for name, answers in told.items() if '"order"' in next(iter(answers))]
     assert len(accepted) == await shop.orders() == 100
     assert await shop.world.balance(shop.customer) == 0
+    await shop.world.assert_sound()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "update service set enabled = false, disabled_reason = 'gone'",
+        "update service set minimum = 5000",
+        "update service set step = 300",
+        "update route set cost = 1000000000",
+    ],
+    ids=["off", "other limits", "other step", "costs more"],
+)
+async def test_a_name_finds_its_order_whatever_became_of_the_service(
+    shop: Shop, changed: str
+) -> None:
+    """A client that hears a refusal takes its order for not placed, and places it elsewhere."""
+    first = await shop.order(external_id="x")
+    await shop.world.pool.execute(changed)
+
+    async def refused() -> bool:
+        return "error" in await shop.order(link="https://a.example/new")
+
+    await eventually(refused)
+    assert await shop.order(external_id="x") == first
+    assert await shop.order(external_id="x", quantity=2000) == USED
+    assert "error" in await shop.order(external_id="y")
+    assert await shop.orders() == 1
     await shop.world.assert_sound()
