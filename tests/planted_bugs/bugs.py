@@ -199,12 +199,13 @@ BUGS = (
         name="an order ends although the status call failed",
         file="gateway/orders/tracking.py",
         before="""
-            log.warning("poll.failed", provider=provider.name, reason=str(error), orders=len(due))
-            pause = error.exchange.retry_after if error.exchange else None
-            return Polled(len(due), answered=False, retry_after=pause)
+            except ProviderError as error:
+                pause = error.exchange.retry_after if error.exchange else None
+                return Polled(len(due), False, meter.requests, pause)
 """,
         after="""
-            heard = {order.upstream_id: UpstreamStatus("canceled") for order in due}
+            except ProviderError:
+                heard = {order.upstream_id: UpstreamStatus("canceled") for order in due}
 """,
         test=f"{_TRACKING}::test_a_panel_that_is_away_changes_nothing",
     ),
