@@ -1,13 +1,14 @@
 """The real command in a process of its own, against a test's database."""
 
 import asyncio
+import itertools
 import json
 import os
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.architecture import ROOT
 
@@ -30,35 +31,65 @@ class Done:
         return line
 
 
+class Forks:
+    """A process that has imported the gateway, and forks for each command; ``async with``."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._ends: dict[int, asyncio.Future[int]] = {}
+
+    async def __aenter__(self) -> Self:
+        self._process: Process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "tests.cli.forking"), cwd=ROOT, stdin=PIPE, stdout=PIPE
+        )
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
+        await self._reader
+
+    async def run(self, argv: list[str], cwd: Path, env: dict[str, str], *, files: Path) -> Done:
+        """Run one command to its end; ``files`` is where its output goes."""
+        number = next(self._numbers)
+        out, error = files / f"{number}.out", files / f"{number}.err"
+        command = {"id": number, "argv": argv, "cwd": str(cwd), "env": env}
+        command |= {"in": os.devnull, "out": str(out), "err": str(error)}
+        self._ends[number] = asyncio.get_running_loop().create_future()
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+        async with asyncio.timeout(60):
+            code = await self._ends[number]
+        return Done(code, out.read_text(), error.read_text())
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            answer = json.loads(line)
+            self._ends.pop(answer["id"]).set_result(answer["code"])
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """``smm-gateway`` with the settings of one test; nothing of our own environment counts."""
 
     folder: Path
     settings: dict[str, str]
+    forks: Forks
 
     async def run(self, *arguments: object, **settings: str | None) -> Done:
         """Run to the end; ``settings`` are added to the environment, or taken away by None."""
         changed = {f"SMM_{name.upper()}": value for name, value in settings.items()}
         own = {k: v for k, v in os.environ.items() if not k.startswith("SMM_")}
-        environment = {**own, "PYTHONPATH": str(ROOT), **self.settings, **changed}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "gateway", *map(str, arguments)),
-            cwd=self.folder,
-            env={k: v for k, v in environment.items() if v is not None},
-            stdout=PIPE,
-            stderr=PIPE,
+        environment = {**own, **self.settings, **changed}
+        return await self.forks.run(
+            [str(argument) for argument in arguments],
+            self.folder,
+            {name: value for name, value in environment.items() if value is not None},
+            files=self.folder.parent,
         )
-        try:
-            async with asyncio.timeout(60):
-                out, error = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode is not None
-        return Done(process.returncode, out.decode(), error.decode())
 
     async def json(self, *arguments: object) -> Any:
         """The value that a command prints with ``--json``; it must succeed."""

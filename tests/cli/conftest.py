@@ -1,16 +1,24 @@
 """The command line on the test's own database."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from gateway.embedded import Addresses
-from tests.cli.command import Command
+from tests.cli.command import Command, Forks
 from tests.world import PEPPER
 
 
+@pytest.fixture(scope="package")
+async def forks() -> AsyncIterator[Forks]:
+    """What the commands of this folder are children of."""
+    async with Forks() as started:
+        yield started
+
+
 @pytest.fixture
-def command(engines: Addresses, database_url: str, tmp_path: Path) -> Command:
+def command(engines: Addresses, database_url: str, tmp_path: Path, forks: Forks) -> Command:
     """``smm-gateway`` with database, Valkey and pepper from the environment."""
     folder = tmp_path / "elsewhere"
     folder.mkdir()
@@ -21,4 +29,5 @@ def command(engines: Addresses, database_url: str, tmp_path: Path) -> Command:
             "SMM_REDIS__URL": engines.redis_url,
             "SMM_SECURITY__PEPPER": PEPPER,
         },
+        forks,
     )
