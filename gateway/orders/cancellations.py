@@ -1,7 +1,6 @@
 """Cancellations: at once where nothing was sent, otherwise stored and asked of the upstream."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -16,17 +15,17 @@ from gateway.orders.cancelling import (
     step_of,
 )
 from gateway.orders.dispatch import lease_ms, storable
-from gateway.orders.schedules import Stops, stop_parents
+from gateway.orders.schedules import stop_parents
 from gateway.orders.settling import report, write_changes
 from gateway.orders.tracking import Polled
 from gateway.store import cancellations as store
-from gateway.store import orders, refills
+from gateway.store import orders, refills, schedules
 from gateway.store.connection import Connection, Pool, transaction
 from providers.base import Provider
 from providers.errors import ProviderError
 from providers.transport import metered
 from schemas import panel_v2 as wire
-from schemas.aftercare import CancelChange, CancelState, ClaimedCancel
+from schemas.aftercare import CancelChange, CancelState, ClaimedCancel, Terms
 from schemas.config import DispatchSettings
 from schemas.orders import Order
 from schemas.panel_v2 import PanelError
@@ -56,32 +55,28 @@ async def request_cancels(
     The lock on an order's row is the one that a claim takes: an order is either claimed or
     canceled. ``reseller_id`` None is an operator.
     """
-    refused = dict.fromkeys(order_ids, wire.INCORRECT_ORDER)
-    steps: dict[int, Step] = {}
     operator = reseller_id is None
     async with pool.acquire() as conn, transaction(conn):
-        locked = await orders.lock_own_orders(conn, order_ids, reseller_id)
+        locked = await _lock_with_runs(conn, order_ids, reseller_id)
         terms = await refills.list_terms(conn, [order.id for order in locked])
-        for order in locked:
-            try:
-                steps[order.id] = step_of(order, terms[order.id], by_operator=operator)
-                del refused[order.id]
-            except PanelError as refusal:
-                refused[order.id] = str(refusal)
+        steps, refused = _judged(order_ids, locked, terms, by_operator=operator)
         cause = "canceled_by_operator" if operator else "canceled_by_reseller"
         changes = [canceled(o, cause) for o in locked if steps.get(o.id) is Step.AT_ONCE]
+        done = [change.order.id for change in changes]
         await write_changes(conn, changes)
         stored = [o for o in locked if steps.get(o.id) is Step.STORED]
         parents = [o for o in locked if steps.get(o.id) is Step.STOPPED]
         if parents:
             stops = await stop_parents(conn, parents)
-            sent = await _that_can_be_asked(conn, stops.sent, by_operator=operator)
+            sent, why_not = await _runs_to_ask(conn, stops.sent, by_operator=operator)
             changes += stops.changes
-            stored += sent
-            for order_id in _nothing_to_stop(parents, stops, sent):
-                del steps[order_id]
-                refused[order_id] = wire.CANCEL_UNAVAILABLE
-        done = [o.id for o in locked if steps.get(o.id) in (Step.AT_ONCE, Step.STOPPED)]
+            done += [parent.id for parent in parents if parent.id in stops.parents]
+            stored += [run for run in sent if run.id not in steps]
+            concerned = stops.parents | {run.parent_id for run in sent}
+            for parent in (p for p in parents if p.id not in concerned):
+                # All its runs are made, and the last one cannot be canceled.
+                del steps[parent.id]
+                refused[parent.id] = why_not.get(parent.id, wire.CANCEL_UNAVAILABLE)
         await store.insert_cancellations(conn, done, CancelState.TAKEN)
         await store.insert_cancellations(conn, [o.id for o in stored], CancelState.REQUESTED)
     report(changes)
@@ -91,23 +86,52 @@ async def request_cancels(
     return CancelRequests(steps, refused, frozenset(order.provider_id for order in stored))
 
 
-def _nothing_to_stop(parents: Sequence[Order], stops: Stops, sent: Sequence[Order]) -> set[int]:
-    """Drip-feeds whose last run is sent and cannot be canceled."""
-    concerned = stops.parents | {run.parent_id for run in sent}
-    return {parent.id for parent in parents} - concerned
-
-
-async def _that_can_be_asked(
-    conn: Connection, runs: Sequence[Order], *, by_operator: bool
+async def _lock_with_runs(
+    conn: Connection, order_ids: Sequence[int], reseller_id: int | None
 ) -> list[Order]:
-    """Those of the runs whose upstream may be asked to cancel them, and was not yet."""
+    """Lock the orders, and the open runs of those that are drip-feeds; returns the former.
+
+    All at once, in the order of their ids and before any balance, so that no two wait in a ring.
+    """
+    runs = [run.order_id for run in await schedules.list_runs(conn, order_ids) if run.open]
+    asked = set(order_ids)
+    locked = await orders.lock_own_orders(conn, [*asked.union(runs)], reseller_id)
+    return [order for order in locked if order.id in asked]
+
+
+def _judged(
+    order_ids: Sequence[int],
+    locked: Sequence[Order],
+    terms: Mapping[int, Terms],
+    *,
+    by_operator: bool,
+) -> tuple[dict[int, Step], dict[int, str]]:
+    """What the requests do, and the texts of those that are refused."""
+    steps: dict[int, Step] = {}
+    refused = dict.fromkeys(order_ids, wire.INCORRECT_ORDER)
+    for order in locked:
+        try:
+            steps[order.id] = step_of(order, terms[order.id], by_operator=by_operator)
+            del refused[order.id]
+        except PanelError as refusal:
+            refused[order.id] = str(refusal)
+    return steps, refused
+
+
+async def _runs_to_ask(
+    conn: Connection, runs: Sequence[Order], *, by_operator: bool
+) -> tuple[list[Order], dict[int | None, str]]:
+    """The runs whose upstream may be asked to cancel them, and why not, by parent, the others."""
     terms = await refills.list_terms(conn, [run.id for run in runs])
     found: list[Order] = []
+    refused: dict[int | None, str] = {}
     for run in runs:
-        with suppress(PanelError):
+        try:
             step_of(run, terms[run.id], by_operator=by_operator)
             found.append(run)
-    return found
+        except PanelError as refusal:
+            refused[run.parent_id] = str(refusal)
+    return found, refused
 
 
 async def settle_stored_cancels(pool: Pool, limit: int = 200) -> int:

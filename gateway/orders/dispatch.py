@@ -14,6 +14,7 @@ import structlog
 
 from gateway.catalogue.routing import Standings, is_too_dear
 from gateway.metrics import ATTEMPTS, UPSTREAM_SECONDS
+from gateway.money.ledger import BalanceLocked
 from gateway.orders.failover import Outcome, Ways, Withheld, after_attempt
 from gateway.orders.lifecycle import move
 from gateway.orders.settling import report, write_changes
@@ -41,6 +42,9 @@ LEASE_MARGIN_MS = 15_000
 #: A process that was stopped for so long after its claim does not send any more.
 LATE_MS = 5_000
 _RECORD_TRIES = 60
+#: An outcome that cannot be written down now can be later. A proof must not be thrown away because
+#: somebody holds a balance for long.
+_MAY_PASS: tuple[type[Exception], ...] = (*TRANSIENT, BalanceLocked)
 
 
 def lease_ms(settings: DispatchSettings) -> int:
@@ -197,7 +201,7 @@ class Sender:
             try:
                 await self._record_once(provider, order, outcome)
                 return
-            except TRANSIENT as error:
+            except _MAY_PASS as error:
                 log.warning(
                     "attempt.record_delayed",
                     order_id=order.id,

@@ -143,7 +143,7 @@ class Intake:
                     book = await Book.open(conn, resellers, skip_locked=skip_locked)
                     names = await Names.open(conn, drafts)
                     repeats = await Repeats.open(conn, clues, self._receipts)
-                    answers, accepted = self._decide(priced, clues, book, names, repeats)
+                    answers, accepted = self._decide(drafts, priced, clues, book, names, repeats)
                     if current := await orders.insert_orders(conn, accepted, snapshot.version):
                         await book.write(conn)
                         await names.write(conn)
@@ -165,7 +165,8 @@ class Intake:
 
     def _decide(
         self,
-        drafts: Sequence[Draft | Exception],
+        drafts: Sequence[Draft],
+        priced: Sequence[Draft | Exception],
         clues: Sequence[Clue],
         book: Book,
         names: Names,
@@ -173,11 +174,12 @@ class Intake:
     ) -> tuple[list[Accepted | Exception], list[NewOrder]]:
         answers: list[Accepted | Exception] = []
         accepted: list[NewOrder] = []
-        for draft, clue in zip(drafts, clues, strict=True):
-            if isinstance(draft, Exception):
-                answers.append(draft)
-            elif (earlier := _earlier(draft, clue, names, repeats)) is not None:
+        for asked, draft, clue in zip(drafts, priced, clues, strict=True):
+            if (earlier := _earlier(asked, clue, names, repeats)) is not None:
+                # Whatever the service costs or takes by now: this order was placed before.
                 answers.append(earlier)
+            elif isinstance(draft, Exception):
+                answers.append(draft)
             elif draft.reseller_id not in book:
                 answers.append(GroupFailed("the balance is locked"))
             elif not book.charge(draft.reseller_id, draft.charge, self._ids[-1]):

@@ -14,6 +14,10 @@ Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Record: TypeAlias = asyncpg.Record
 
 
+class RolledBack(Exception):
+    """The server answered COMMIT with something else: nothing of the transaction was kept."""
+
+
 #: The database is away, busy or locked: what failed may succeed when it is tried again.
 TRANSIENT: tuple[type[Exception], ...] = (
     OSError,
@@ -25,11 +29,9 @@ TRANSIENT: tuple[type[Exception], ...] = (
     asyncpg.InsufficientResourcesError,
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
+    asyncpg.InvalidTransactionStateError,  # read only, while a server is not the primary
+    RolledBack,
 )
-
-
-class RolledBack(Exception):
-    """The server answered COMMIT with something else: nothing of the transaction was kept."""
 
 
 async def _keep_session(_: object) -> None:

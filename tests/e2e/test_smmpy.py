@@ -97,7 +97,7 @@ def choose(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for row in sorted(rows, key=lambda row: len(row["rate"].partition(".")[2])):
         wanted = [one.quantity for one in WANTED if one.kind == row["type"]]
-        if row["type"] == "Package" or int(row["min"]) <= min(wanted):
+        if wanted and (row["type"] == "Package" or int(row["min"]) <= min(wanted)):
             found[row["type"]] = row
     return found
 

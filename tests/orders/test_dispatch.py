@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 import pytest
 
-from gateway.store.connection import Pool
+from gateway.store.connection import Pool, transaction
 from providers.sandbox.faults import FAULTS
 from schemas.orders import AttemptState, OrderState
+from tests.conftest import eventually
 from tests.orders.fates import CHARGE, FATES, Fate
 from tests.orders.line import Line, faulty, open_line
 from tests.sandbox_process import SandboxProcess
@@ -195,3 +196,30 @@ async def test_a_default_order_is_sent_with_its_quantity(line: Line, quantity: i
     await line.placed(faulty(), quantity=quantity)
     [accepted] = line.panel.accepted()
     assert accepted["quantity"] == quantity
+
+
+async def test_a_proof_is_written_down_when_a_balance_is_held_for_long(line: Line) -> None:
+    """A refund waits for its balance; what the panel said must not be forgotten meanwhile."""
+    [number] = await line.place(faulty("refuse"))
+    claim = await line.sender.claim(line.provider, 1)
+    async with line.pool.acquire() as conn, transaction(conn):
+        await conn.execute("select 1 from balance for update")
+        await conn.execute("set local idle_in_transaction_session_timeout = 0")
+        sending = asyncio.create_task(
+            line.sender.send(line.adapter, line.provider, claim.orders[0], claim.at)
+        )
+        waits = """select count(*) from pg_stat_activity
+                    where datname = current_database() and wait_event_type = 'Lock'"""
+
+        async def waiting() -> bool:
+            return bool(await line.pool.fetchval(waits))
+
+        async def given_up() -> bool:
+            return not await line.pool.fetchval(waits)
+
+        await eventually(waiting)
+        await eventually(given_up)
+    await sending
+    assert (await line.row(number))["state"] == OrderState.FAILED
+    assert await line.spent() == 0
+    await line.world.assert_sound()

@@ -45,7 +45,12 @@ async def drip(
     )
     total = EACH * runs
     whole = replace(
-        draft, quantity=total, charge=charge_of(rate, total), runs=runs, interval=interval
+        draft,
+        service=replace(service, below_cost=rate < RATE),
+        quantity=total,
+        charge=charge_of(rate, total),
+        runs=runs,
+        interval=interval,
     )
     return (await line.intake.submit(replace(whole, external_id=name))).order_id
 
@@ -304,6 +309,33 @@ async def test_a_last_run_that_cannot_be_canceled_leaves_nothing_to_cancel(line:
         await conn.execute("update service set cancel = false")
     assert (await cancel(line, parent)).refused == {parent: CANCEL_UNAVAILABLE}
     assert await line.spent() == SHARE
+    await line.world.assert_sound()
+
+
+async def test_a_last_run_whose_upstream_refused_may_be_asked_for_again(line: Line) -> None:
+    parent = await drip(line, runs=1)
+    await look(line)
+    await line.send()
+    [run] = await runs_of(line, parent)
+    assert (await cancel(line, parent)).provider_ids == {line.provider.id}
+    assert (await cancel(line, parent)).refused == {parent: CANCEL_REQUESTED}
+    async with line.pool.acquire() as conn:
+        await conn.execute(
+            "update cancellation set state = 'refused' where order_id = $1", run["id"]
+        )
+    assert (await cancel(line, parent)).steps == {parent: Step.STOPPED}
+
+
+async def test_a_drip_feed_and_its_own_run_are_canceled_in_one_call(line: Line) -> None:
+    parent, [waits] = await drip(line), await line.place(faulty(name="waits"))
+    await look(line)
+    await line.send()
+    [run] = await runs_of(line, parent)
+    [more] = await line.place(faulty(name="more"))
+    done = await cancel(line, run["id"], parent, waits, more)
+    assert done.steps[parent] is Step.STOPPED
+    assert (done.steps[run["id"]], done.steps[more]) == (Step.STORED, Step.AT_ONCE)
+    assert done.refused == {}
     await line.world.assert_sound()
 
 

@@ -16,7 +16,7 @@ from gateway.orders.failover import Ways, after_attempt
 from gateway.orders.rerouting import reroute_stuck
 from gateway.store import providers, routes, services
 from providers.errors import Rejected, Unavailable
-from schemas.catalogue import RouteChange
+from schemas.catalogue import RouteChange, ServiceChange
 from schemas.orders import AttemptState, Order, OrderState, Tried
 from schemas.upstream import RefusalGroup
 from tests.conftest import OpenGateway, eventually
@@ -200,19 +200,23 @@ async def test_a_refusal_that_comes_late_moves_the_order_to_the_second(pair: Pai
 
 async def test_a_route_that_became_too_dear_is_not_used(pair: Pair) -> None:
     link, other = faulty(name="a"), faulty(name="b")
-    [number] = await pair.place(link)
+    price = pair.first.catalogue.current.services[pair.service].rate
     async with pair.first.pool.acquire() as conn:
+        await services.set_service(conn, pair.service, ServiceChange(rate=price))
         service = await services.get_service(conn, pair.service)
         assert service is not None
-        dear = service.routes[0]
-        price = pair.first.catalogue.current.services[pair.service].rate
-        await services.set_routes(conn, [replace(dear, cost=price + 1)])
+        fair, spare = service.routes
+        dear = replace(fair, cost=price + 1)
+        [number] = await pair.place(link)
+        await services.set_routes(conn, [dear])
     await pair.send()
     await _assert_delivered_by_the_second(pair, number, link)
     async with pair.first.pool.acquire() as conn:
-        await routes.set_route(conn, service.routes[1].id, RouteChange(enabled=False))
+        await services.set_routes(conn, [fair])
+        await routes.set_route(conn, spare.id, RouteChange(enabled=False))
         await pair.first.catalogue.refresh(conn)
-    [held] = await pair.place(other)
+        [held] = await pair.place(other)
+        await services.set_routes(conn, [dear])
     for _ in range(3):
         await pair.send()
         await pair.due()

@@ -98,7 +98,7 @@ async def test_an_installed_package_is_picked_up_by_its_entry_point(installed: P
     async with serving(OddPanel(method="GET", answers=answers)) as panel:
         path = os.pathsep.join([str(installed), str(ROOT)])
         kinds, *talked = json.loads(await run("-c", TALK, panel.url, KEY, path=path))
-    assert kinds == ["panel_v2", "tidepool"]
+    assert kinds == ["manual", "panel_v2", "tidepool"]
     assert talked == ["t-7", "3.5", "completed"]
     [added] = [fields for fields in panel.asked if fields["action"] == "add"]
     assert added["link"] == "https://example.com/p"
