@@ -98,11 +98,11 @@ def read_external_id(texts: Iterable[str]) -> str | None:
     Raises:
         PanelError: ``Incorrect request``.
     """
-    given_names = {text.strip(_BLANKS) for text in texts} - {""}
-    if not given_names:
+    names = {name for text in texts if (name := given(text)) is not None}
+    if not names:
         return None
-    name = given_names.pop()
-    if given_names or _EXTERNAL_ID.fullmatch(name) is None:
+    name = names.pop()
+    if names or _EXTERNAL_ID.fullmatch(name) is None:
         raise PanelError(INCORRECT_REQUEST)
     return name
 

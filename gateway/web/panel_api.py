@@ -204,10 +204,10 @@ class PanelApi:
         )
 
     async def _status(self, call: Call) -> bytes:
-        if call.external_id is not None and not {"order", "orders"} & call.fields.keys():
-            return await self._status_of_named(call, call.external_id)
         asked = wire.read_ids(every(call.fields, "order"), every(call.fields, "orders"))
         if not asked.tokens:
+            if call.external_id is not None:
+                return await self._status_of_named(call, call.external_id)
             named = "order" in call.fields or "orders" in call.fields
             raise PanelError(wire.INCORRECT_ORDER if named else wire.INCORRECT_REQUEST)
         ids = {token: id_ for token in asked.tokens if (id_ := wire.read_id(token))}

@@ -76,6 +76,7 @@ async def test_a_name_in_the_header_counts_and_must_agree_with_the_field(shop: S
     assert await ask("a-1", "") == first
     assert await ask("a-1", "a-1") == first
     assert await ask("a-1", "a-2") == INCORRECT
+    assert await ask("a-1", "undefined") == await ask("null", "a-1") == first
     assert await shop.orders() == 1
 
 
@@ -92,6 +93,14 @@ async def test_a_name_is_refused_for_another_order(shop: Shop, other: dict[str, 
 async def test_a_bad_name_is_refused(shop: Shop, name: str) -> None:
     assert await shop.order(external_id=name) == INCORRECT
     assert await shop.orders() == 0
+
+
+@pytest.mark.parametrize("name", ["external_id", "request_id", "idempotency_key"])
+async def test_an_order_whose_name_says_nothing_has_none(shop: Shop, name: str) -> None:
+    answers = [
+        await shop.order(**{name: text}) for text in ("", " ", "undefined", "null", "NaN", "None")
+    ]
+    assert len({answer["order"] for answer in answers}) == len(answers)
 
 
 async def test_names_belong_to_their_reseller(shop: Shop) -> None:
@@ -116,6 +125,8 @@ async def test_status_finds_an_order_by_its_name(shop: Shop) -> None:
     order = (await shop.order(external_id="x"))["order"]
     by_name = await shop.client.call("status", external_id="x")
     assert by_name == await shop.client.call("status", order=order)
+    for empty in ({"order": ""}, {"orders": " , "}, {"order": "", "orders": ""}):
+        assert await shop.client.call("status", external_id="x", **empty) == by_name
     assert await shop.client.call("status", external_id="y") == {"error": "Incorrect order ID"}
 
 
