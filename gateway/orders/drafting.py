@@ -11,7 +11,15 @@ from schemas.money import Micros, charge_of, parse_amount
 from schemas.order_parameters import INTERVAL, MAX_CHARGE, QUANTITY, RUNS
 from schemas.orders import NamedOrder
 from schemas.panel_v2 import PanelError
-from schemas.parameters import MAX_INT, Parameter, ParameterKind, pieces_in, read_day, read_value
+from schemas.parameters import (
+    MAX_INT,
+    Parameter,
+    ParameterKind,
+    pieces_in,
+    read_day,
+    read_value,
+    read_whole,
+)
 from schemas.resellers import DuplicatePolicy
 from schemas.services import SERVICE_TYPES, ServiceType
 
@@ -151,14 +159,18 @@ def _option(fields: Mapping[str, str], parameter: Parameter) -> str | None:
 def _drip_feed(fields: Mapping[str, str]) -> tuple[int, int] | tuple[None, None]:
     """Runs and the minutes between them, or nothing for an ordinary order."""
     runs = _option(fields, RUNS)
-    if runs == "0":
+    if runs in ("0", "1") or (runs is None and _is_zero(fields.get(INTERVAL.name))):
         return None, None
     interval = _option(fields, INTERVAL)
     if (runs is None) != (interval is None):
         raise PanelError(wire.INCORRECT_REQUEST)
-    if runs is None or interval is None or runs == "1":
+    if runs is None or interval is None:
         return None, None
     return int(runs), int(interval)
+
+
+def _is_zero(text: str | None) -> bool:
+    return (number := wire.given(text)) is not None and read_whole(number) == 0
 
 
 def _priced(

@@ -116,7 +116,8 @@ FED = a_service(dripfeed=True)
             {"runs": "", "interval": ""},
         ),
         *({"runs": "0", "interval": "30"}, {"runs": "1", "interval": "30"}),
-        {"runs": "0", "interval": "-5"},
+        *({"runs": "0", "interval": "-5"}, {"runs": "1", "interval": "-5"}),
+        *({"runs": "1"}, {"interval": "0"}, {"runs": "", "interval": " 0 "}),
     ],
 )
 def test_without_several_runs_an_order_is_an_ordinary_one(fields: dict[str, str]) -> None:
@@ -139,7 +140,6 @@ def test_a_drip_feed_is_charged_for_all_its_runs() -> None:
     ("fields", "text"),
     [
         ({"runs": "5"}, "Incorrect request"),
-        ({"runs": "1"}, "Incorrect request"),
         ({"interval": "30"}, "Incorrect request"),
         ({"runs": "undefined", "interval": "30"}, "Incorrect request"),
         ({"runs": "abc", "interval": "30"}, "Incorrect runs"),

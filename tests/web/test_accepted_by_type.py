@@ -59,6 +59,8 @@ LISTS = [
     ("Web Traffic", {"type_of_traffic": "3", "google_keyword": "undefined"}, {}),
     ("Web Traffic", {"link": "https://shop.example/?utm_source=me&gclid=1"}, {}),
     ("Default", {"runs": "1", "interval": "30"}, {}),
+    ("Default", {"runs": "1"}, {}),
+    ("Default", {"interval": "0"}, {}),
     ("Default", {"runs": "0", "intervals": "abc"}, {}),
     ("Default", {"max_charge": "0.90"}, {}),
 ]

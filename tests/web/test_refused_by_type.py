@@ -84,7 +84,7 @@ ROWS = {
     ),
     **rows("N47", SUB, "username", ["", "  "], BAD_REQUEST),
     **rows("N48", "Default", "runs", ["abc", "1.5", "1000000000", "-1"], "Incorrect runs"),
-    **rows("N49", "Default", "runs", ["5", "1"], BAD_REQUEST),
+    **rows("N49", "Default", "runs", ["5"], BAD_REQUEST),
     **rows("N49", "Default", "interval", ["30"], BAD_REQUEST),
     **rows("N49", "Default", "interval", ["-5"], "Incorrect interval"),
     "N49 interval=-5": (order("Default", runs="5", interval="-5"), "Incorrect interval"),
