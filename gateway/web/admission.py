@@ -13,15 +13,13 @@ from aiohttp import web
 from gateway.metrics import RATE_LIMITED
 from gateway.resellers.keys import KeyRing
 from gateway.web.addresses import Address, client_address, neighbourhood, within
-from gateway.web.fields import Fields, every, one, parse_urlencoded
+from gateway.web.fields import KEY_NAMES, Fields, every, one, parse_urlencoded
 from gateway.web.limits import TooManyRequests, WrongKeys
 from schemas import panel_v2 as wire
 from schemas.panel_v2 import PanelError
 from schemas.resellers import Access, Network
 
 log = structlog.get_logger()
-
-_KEY_NAMES = ("key", "api_key", "api", "api_token")
 
 
 class Admission:
@@ -79,7 +77,7 @@ class Admission:
         query = parse_urlencoded(
             request.rel_url.raw_query_string.encode("utf-8", "surrogateescape")
         )
-        given = {text.strip() for name in _KEY_NAMES for text in every(query, name)}
+        given = {text.strip() for name in KEY_NAMES for text in every(query, name)}
         if given - {"", key}:
             address = self._address(request)
             log.warning("security.two_keys", address=str(address), key_id=access.key_id)
@@ -91,8 +89,9 @@ def key_of(request: web.Request, fields: Fields) -> str:
     Raises:
         PanelError: ``Incorrect request`` when it is given with different values.
     """
-    key = next((text for name in _KEY_NAMES if (text := one(fields, name))), None)
-    return (key or request.headers.get("X-API-Key") or _bearer(request)).strip()
+    found = ((one(fields, name) or "").strip() for name in KEY_NAMES)
+    key = next((text for text in found if text), None)
+    return key or (request.headers.get("X-API-Key") or _bearer(request)).strip()
 
 
 def _bearer(request: web.Request) -> str:

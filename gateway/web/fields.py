@@ -16,6 +16,9 @@ from schemas.panel_v2 import INCORRECT_REQUEST, PanelError
 #: A list was repeated or bracketed; a tuple was an array in JSON.
 Fields: TypeAlias = dict[str, str | list[str] | tuple[str, ...]]
 
+#: Where a call may carry its key, the first before the others.
+KEY_NAMES = ("key", "api_key", "api", "api_token")
+
 _BRACKETS = re.compile(r"\[\d{0,4}\]$", re.ASCII)
 _MOST_FIELDS = 1000
 _LONGEST_NUMBER = 100
@@ -170,7 +173,7 @@ def parse_multipart(raw: bytes) -> Fields:
 
 
 async def read_fields(request: web.Request) -> Fields:
-    """All fields of a call: query and body merged, the body wins.
+    """All fields of a call: query and body merged, the body wins; a key under any of its names.
 
     Raises:
         PanelError: ``Incorrect request`` when the body cannot be read.
@@ -185,7 +188,11 @@ async def read_fields(request: web.Request) -> Fields:
     if not query:
         return body
     # The server keeps bytes that are not UTF-8 as surrogates.
-    return parse_urlencoded(query.encode("utf-8", "surrogateescape")) | body
+    asked = parse_urlencoded(query.encode("utf-8", "surrogateescape"))
+    if any(text.strip() for name in KEY_NAMES for text in every(body, name)):
+        for name in KEY_NAMES:
+            asked.pop(name, None)
+    return asked | body
 
 
 def _parse(raw: bytes) -> Fields:

@@ -59,6 +59,10 @@ ROWS = {
         Request("key=wrong&action=balance", query="key=$KEY"),
         BAD_KEY,
     ),
+    "G14 good key only in the query, by another name": (
+        Request("api_key=wrong&action=balance", query="key=$KEY"),
+        BAD_KEY,
+    ),
     "G15 no action": (Request("key=$KEY"), BAD_REQUEST),
     "G15 empty action": (acted(""), BAD_REQUEST),
     "G17 unknown action": (acted("drop"), BAD_REQUEST),
