@@ -298,7 +298,7 @@ async def _wrong_method(_: web.Request) -> web.Response:
 
 
 async def _nothing_here(_: web.Request) -> web.Response:
-    return answer(wire.error_answer("Not found"), status=404)
+    return answer(wire.error_answer(wire.INCORRECT_REQUEST), status=404)
 
 
 def public_app(api: PanelApi) -> web.Application:

@@ -102,6 +102,19 @@ PLACES = {
     "empty key, then the header": Request(
         "key=&action=balance", headers=FORM | {"X-API-Key": "$RIVAL_KEY"}
     ),
+    "blank key, then the header": Request(
+        "key=%20&api=%09&action=balance", headers=FORM | {"X-API-Key": "$RIVAL_KEY"}
+    ),
+    "blank key, then api_key": Request("key=+&api_key=$RIVAL_KEY&action=balance"),
+    "api_key in the body, then key in the query": Request(
+        "api_key=$RIVAL_KEY&action=balance", query="key=other"
+    ),
+    "api_token in JSON, then key in the query": Request(
+        '{"api_token":"$RIVAL_KEY","action":"balance"}', query="KEY=other", headers=JSON
+    ),
+    "blank key in the body, then api_key in the query": Request(
+        "key=+&action=balance", query="api_key=$RIVAL_KEY"
+    ),
 }
 
 
@@ -155,7 +168,7 @@ async def test_nothing_else_is_served_to_the_public(desk: Desk, path: str, metho
     answer = await desk.ask(
         Request(method=method, path=path, query=CALL, headers={"Accept": "text/html"})
     )
-    assert (answer.status, answer.body) == (404, b'{"error":"Not found"}')
+    assert (answer.status, answer.body) == (404, b'{"error":"Incorrect request"}')
     assert answer.headers["Content-Type"] == "application/json"
 
 
