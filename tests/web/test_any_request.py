@@ -14,11 +14,16 @@ NAMES = st.sampled_from(
     [
         *("key", "action", "service", "link", "quantity", "comments", "order", "orders"),
         *("orders[]", "order[0]", "Key", "api_key", " action ", "comments[]", "", "[]", "x"),
+        *("runs", "interval", "refill", "refills", "external_id", "max_charge", "usernames"),
+        *("posts", "expiry"),
     ]
 )
 VALUES = st.sampled_from(
     [
         *("$KEY", "add", "status", "balance", "services", "$OWN", "$DEFAULT", "$OFF"),
+        # The desk's services offer neither refill nor cancel, so that these change nothing.
+        *("refill", "refill_status", "cancel", "orders", "$OWN,$FOREIGN"),
+        *("1", "5", "undefined", "31/12/2099", "2.50"),
         *(
             "0",
             "-1",
