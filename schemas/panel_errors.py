@@ -54,7 +54,9 @@ class ErrorText:
 
 ERRORS = (
     ErrorText(
-        wire.INVALID_KEY, "The key is missing, unknown, revoked or expired.", "Check the key."
+        wire.INVALID_KEY,
+        "The key is missing, unknown, revoked or expired, or it may only read.",
+        "Check the key.",
     ),
     ErrorText(wire.SUSPENDED, "The account may read, but not order.", "Ask the operator."),
     ErrorText(wire.IP_NOT_ALLOWED, "The key is bound to other addresses.", "Ask the operator."),
@@ -69,7 +71,6 @@ ERRORS = (
         "No service with this id is sold to you.",
         "Read services again.",
     ),
-    ErrorText("Service is not available", "The service is paused.", "Try later or choose another."),
     ErrorText(
         wire.BAD_LINK,
         "The link is empty, holds blanks, is several links, or is none.",
@@ -103,36 +104,37 @@ ERRORS = (
         "Another order has this external_id.",
         "Use one name for one order.",
     ),
-    ErrorText("Ordering is paused", "No orders are taken for the moment.", "Try later."),
     ErrorText(
         wire.INCORRECT_ORDER, "No order of yours has this id.", "Check the id that add returned."
     ),
     ErrorText(
-        "Refill is disabled for this service",
-        "The service has no refill.",
-        "See refill in services.",
+        wire.REFILL_DISABLED,
+        "The service has no refill, or the order is a drip-feed.",
+        "See refill in services; of a drip-feed, ask for its runs.",
     ),
     ErrorText(
-        "The order is not completed", "Only completed orders are refilled.", "Wait for its end."
+        wire.NOT_COMPLETED,
+        "Only what was delivered is refilled: orders that are Completed or Partial.",
+        "Wait for its end.",
     ),
     ErrorText(
-        "The order was completed or refill was requested less than 24 hours ago",
+        wire.REFILL_TOO_EARLY,
         "It is too early.",
         "Repeat after 24 hours.",
     ),
     ErrorText(
-        "The refill task is not completed for this order",
+        wire.REFILL_OPEN,
         "An earlier refill is still open.",
         "Ask for its refill_status.",
     ),
-    ErrorText("Refill days are over", "The guarantee has ended.", "Place a new order."),
-    ErrorText("Refill not found", "No refill of yours has this id.", "Check the id."),
+    ErrorText(wire.REFILL_OVER, "The guarantee has ended.", "Place a new order."),
+    ErrorText(wire.REFILL_NOT_FOUND, "No refill of yours has this id.", "Check the id."),
     ErrorText(
-        "Cancel is not available",
-        "The service has no cancel, or the order has ended.",
-        "See cancel in services.",
+        wire.CANCEL_UNAVAILABLE,
+        "The service has no cancel and the order is no drip-feed, or the order has ended.",
+        "See cancel in services; a drip-feed can always be canceled.",
     ),
-    ErrorText("Cancel already requested", "It was asked for before.", "Follow the order's status."),
+    ErrorText(wire.CANCEL_REQUESTED, "It was asked for before.", "Follow the order's status."),
     ErrorText(
         wire.TOO_MANY_REQUESTS,
         "More calls than the key's limit allows.",

@@ -126,8 +126,9 @@ ACTIONS = (
     ),
     Action(
         "refill",
-        "Asks for what was lost after completion, for services with refill. It is a request: the"
-        " upstream may still decline it, which refill_status tells.",
+        "Asks for what was lost after the end of an order that is Completed or Partial, for"
+        " services with refill. It is a request: the upstream may still decline it, which"
+        " refill_status tells.",
         (_ORDER_ID, _ids("orders", "Up to 100 ids, separated by commas.")),
         (
             Example("One order", {"order": "23501"}, {"refill": "1"}),
@@ -159,9 +160,9 @@ ACTIONS = (
     ),
     Action(
         "cancel",
-        "Asks to stop orders, for services with cancel. What was not sent yet is canceled at once;"
-        " else 1 means that the request was taken: the order becomes Canceled or Partial and is"
-        " refunded, or completes after all.",
+        "Asks to stop orders: those of services with cancel, and every drip-feed. What was not sent"
+        " yet is canceled at once; else 1 means that the request was taken: the order becomes"
+        " Canceled or Partial and is refunded, or completes after all.",
         (_ids("orders", "Up to 100 ids, separated by commas."), _ORDER_ID),
         (
             Example(

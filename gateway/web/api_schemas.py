@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from gateway.web.api_actions import ACTIONS, Action
+from schemas.aftercare import REFILL_WORDS
 from schemas.links import MAX_LINK
 from schemas.order_parameters import INTERVAL, MAX_CHARGE, RUNS
 from schemas.orders import WireStatus
@@ -20,7 +21,10 @@ _DIGITS: Schema = {"type": "string", "pattern": "^[0-9]+$"}
 _COUNT: Schema = {"type": "string", "pattern": "^-?[0-9]+$"}
 _MONEY: Schema = {"type": "string", "pattern": r"^-?[0-9]+\.[0-9]{2,6}$"}
 _ID: Schema = {"type": "integer", "minimum": 1, "maximum": 2**31 - 1}
-_REFILL_WORDS = ["Pending", "In progress", "Completed", "Rejected", "Error"]
+_SERVICE_ID: Schema = {
+    "anyOf": [_ID | {"maximum": 999_999}, {"type": "string", "pattern": "^[1-9][0-9]{0,5}$"}]
+}
+_REFILL_WORD: Schema = {"enum": list(dict.fromkeys(REFILL_WORDS.values()))}
 
 
 def ref(name: str) -> Schema:
@@ -151,7 +155,7 @@ def answer_schemas() -> dict[str, Schema]:
         "Services": {
             "type": "array",
             "items": _exactly(
-                service=_ID | {"maximum": 999_999},
+                service=_SERVICE_ID,
                 name=text,
                 type={"enum": [kind.name for kind in TYPES]},
                 category=text,
@@ -178,8 +182,8 @@ def answer_schemas() -> dict[str, Schema]:
         },
         "Refill": _exactly(refill=_DIGITS),
         "Refills": _rows("order", "refill", _ID),
-        "RefillStatus": _exactly(status={"enum": _REFILL_WORDS}),
-        "RefillStatuses": _rows("refill", "status", {"enum": _REFILL_WORDS}),
+        "RefillStatus": _exactly(status=_REFILL_WORD),
+        "RefillStatuses": _rows("refill", "status", _REFILL_WORD),
         "Cancels": _rows("order", "cancel", {"const": 1}),
         "Cancel": _exactly(
             order=_ID,

@@ -13,6 +13,32 @@ _GOOD = (
     *("Services", "Placed", "Order", "Orders", "Refill", "Refills", "RefillStatus"),
     *("RefillStatuses", "Cancels", "Cancel", "Balance", "Error"),
 )
+_REPLAYED: Schema = {
+    "Idempotent-Replayed": {
+        "description": "On add: the order was placed by an earlier call.",
+        "schema": {"const": "true"},
+    }
+}
+_LEFT: Schema = {
+    name: {"description": about, "schema": {"type": "integer", "minimum": 0}}
+    for name, about in (
+        ("X-RateLimit-Limit", "How many calls may come at once."),
+        ("X-RateLimit-Remaining", "How many calls are left of these."),
+        ("X-RateLimit-Reset", "In how many seconds all are back."),
+    )
+}
+_AGAIN: Schema = {
+    "Retry-After": {
+        "description": "When to come again, in seconds.",
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+_IDEMPOTENCY_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "With add and status: the same as external_id.",
+    "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
+}
 _FAILURES = {
     "413": "The request is too large.",
     "429": "Too many requests; Retry-After says for how many seconds.",
@@ -21,15 +47,19 @@ _FAILURES = {
 
 
 def _responses() -> dict[str, Schema]:
-    def response(description: str, schema: Schema) -> Schema:
-        return {"description": description, "content": {"application/json": {"schema": schema}}}
+    def response(description: str, schema: Schema, headers: Schema) -> Schema:
+        content = {"application/json": {"schema": schema}}
+        return {"description": description, "headers": headers, "content": content}
 
     good = response(
-        "Every protocol-level answer, errors included.", {"anyOf": [ref(name) for name in _GOOD]}
+        "Every protocol-level answer, errors included.",
+        {"anyOf": [ref(name) for name in _GOOD]},
+        _LEFT | _REPLAYED,
     )
-    failures = {code: response(text, ref("Error")) for code, text in _FAILURES.items()}
-    for code in ("429", "503"):
-        failures[code]["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
+    headers = {"413": {}, "429": _LEFT | _AGAIN, "503": _LEFT | _AGAIN}
+    failures = {
+        code: response(text, ref("Error"), headers[code]) for code, text in _FAILURES.items()
+    }
     return {"200": good, **failures}
 
 
@@ -81,6 +111,7 @@ def openapi_document() -> Schema:
             "/api/v2": {
                 "post": {
                     "operationId": "call",
+                    "parameters": [_IDEMPOTENCY_KEY],
                     "requestBody": {"required": True, "content": dict.fromkeys(media, content)},
                     "responses": _responses(),
                 },
@@ -88,7 +119,7 @@ def openapi_document() -> Schema:
                     "operationId": "callByQuery",
                     "description": "The same with everything in the query. Prefer POST: addresses"
                     " are written into logs, and with them your key.",
-                    "parameters": _query(),
+                    "parameters": [*_query(), _IDEMPOTENCY_KEY],
                     "responses": _responses(),
                 },
             }

@@ -13,8 +13,9 @@ from gateway.orders.drafting import draft_order
 from gateway.orders.schedules import Schedules
 from schemas.money import charge_of
 from schemas.orders import AttemptState, OrderState
-from schemas.panel_v2 import CANCEL_REQUESTED, CANCEL_UNAVAILABLE, PanelError
+from schemas.panel_v2 import CANCEL_REQUESTED, CANCEL_UNAVAILABLE, REFILL_DISABLED, PanelError
 from tests.conftest import OpenGateway, eventually
+from tests.orders.aftercare import Aftercare
 from tests.orders.line import Line, faulty
 from tests.sandbox_process import SandboxProcess
 from tests.world import World
@@ -132,6 +133,16 @@ async def test_runs_are_orders_that_their_reseller_may_ask_for(line: Line) -> No
     await deliver(line)
     [run] = await runs_of(line, parent)
     assert await line.told(run["id"]) == ("Completed", SHARE, 0)
+
+
+async def test_runs_are_refilled_and_their_parent_is_not(line: Line) -> None:
+    await line.pool.execute("update service set refill = true")
+    parent = await drip(line)
+    await run_all(line, parent)
+    runs = [run["id"] for run in await runs_of(line, parent)]
+    asked = await Aftercare(line).request(parent, *runs)
+    assert set(asked.made) == set(runs)
+    assert asked.refused == {parent: REFILL_DISABLED}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from schemas.order_parameters import INTERVAL, MAX_CHARGE, ORDER_OPTIONS, RUNS
 from schemas.panel_errors import ERRORS, NAMED_PARAMETERS, is_listed
 from schemas.services import SERVICE_TYPES, TYPES
 from tests.web.conftest import type_name
-from tests.web.desk import Desk, Request
+from tests.web.desk import FORM, Desk, Request
 
 DOCUMENT = openapi_document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -107,6 +107,34 @@ def test_the_names_that_an_order_may_have_are_in_the_documents() -> None:
     assert told == _EXTERNAL_NAMES
 
 
+def test_service_ids_may_be_numbers_or_texts() -> None:
+    [example] = next(action.examples for action in ACTIONS if action.name == "services")
+    [service] = example.answer
+    good: tuple[object, ...] = (1, 999_999, "1", "999999")
+    for id_ in good:
+        assert ANSWER.is_valid([service | {"service": id_}])
+    bad: tuple[object, ...] = (0, 1_000_000, "0", "01", "1000000", "a", "", None)
+    for id_ in bad:
+        assert not ANSWER.is_valid([service | {"service": id_}])
+
+
+async def test_every_header_of_an_answer_is_in_the_document(desk: Desk) -> None:
+    operations = DOCUMENT["paths"]["/api/v2"]
+    for operation in operations.values():
+        assert "Idempotency-Key" in {p["name"] for p in operation["parameters"]}
+    responses = operations["post"]["responses"]
+    transport = {"Content-Type", "Cache-Control", "Content-Length", "Date", "Server", "Connection"}
+    request = Request(
+        "key=$KEY&action=add&service=$DEFAULT&link=a&quantity=50",
+        headers=FORM | {"Idempotency-Key": "told once"},
+    )
+    answers = [await desk.ask(request), await desk.ask(request)]
+    first, second = (set(answer.headers) - transport for answer in answers)
+    assert first < second == set(responses["200"]["headers"])
+    assert {"Retry-After"} < set(responses["429"]["headers"]) == set(responses["503"]["headers"])
+    await desk.settled()
+
+
 def test_the_list_of_errors_is_closed() -> None:
     constants = {
         name: text
@@ -115,6 +143,7 @@ def test_the_list_of_errors_is_closed() -> None:
     }
     for text in constants.values():
         assert is_listed(text), text
+    assert {error.text for error in ERRORS if error.fixed} == set(constants.values())
     makers = [panel_v2.below_minimum(7), panel_v2.above_maximum(7)]
     makers += [panel_v2.incorrect(name) for name in NAMED_PARAMETERS]
     for text in makers:
