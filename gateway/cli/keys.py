@@ -39,7 +39,7 @@ def _terms_flags() -> argparse.ArgumentParser:
     flags.add_argument(
         "--scope",
         choices=[scope.value for scope in Scope],
-        help="read: services, balance and status; order: everything, which is the default",
+        help="read: services, balance, status and refill_status; order: everything (the default)",
     )
     flags.add_argument(
         "--allow",
