@@ -178,3 +178,25 @@ async def test_a_route_at_an_absurd_price_is_refused(
             assert words in done.complaint
         made = await command.json("route", "add", 1, "dear", 4)
     assert made["cost"] == "1.50"
+
+
+async def test_a_rule_names_a_category_as_services_spell_it(
+    command: Command, world: World, panel: Upstream
+) -> None:
+    await command.json("service", "import", "box")
+    made = await command.json("price", "set", "--markup", "50", "--category", "instagram")
+    assert made["category"] == "Instagram"
+    assert (await command.json("service", "show", 1))["rate"] == "1.50"
+    for verb in ("set", "preview"):
+        done = await command.run("price", verb, "--markup", "5", "--category", "Instagrm")
+        assert "no service is in it; there are: Instagram, Other" in done.complaint
+
+
+async def test_nested_values_are_printed_with_their_names(
+    command: Command, world: World, panel: Upstream
+) -> None:
+    await command.json("service", "import", "box", "--ids", "1")
+    for line in (["list"], ["show", 1], ["set", 1, "--step", 5]):
+        assert "box 1 at 1.00" in (await command.run("service", *line)).out
+    shown = await command.run("provider", "set", "box", "--set", "in_flight=7")
+    assert "in_flight=7" in shown.out
