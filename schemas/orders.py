@@ -183,11 +183,15 @@ class Order:
 
 
 class PlannedRoute(NamedTuple):
-    """Where an order is to be sent, and what we expect to pay there for the whole."""
+    """Where an order is to be sent, and what we expect to pay there for the whole.
+
+    ``below_cost`` says that selling for less is meant.
+    """
 
     provider_id: int
     upstream_service: str
     cost: Micros
+    below_cost: bool
 
 
 class Tried(NamedTuple):
@@ -238,6 +242,11 @@ class OrderChange:
     def cost(self) -> Micros | None:
         """What we expect to pay there for the whole."""
         return self.route.cost if self.route else self.order.cost
+
+    @property
+    def below_cost(self) -> bool:
+        """Whether it goes, from now on, where paying more than the charge is meant."""
+        return self.route is not None and self.route.below_cost
 
     @property
     def moved(self) -> bool:

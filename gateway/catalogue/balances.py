@@ -1,5 +1,7 @@
 """What provider accounts hold at their upstreams, as last read."""
 
+import structlog
+
 from gateway.store import providers
 from gateway.store.connection import Pool
 from providers.base import Provider
@@ -8,9 +10,15 @@ from schemas.money import BadAmount, micros_from
 from schemas.providers import ProviderRecord
 from schemas.upstream import UpstreamBalance
 
+log = structlog.get_logger()
 
-async def read_balance(pool: Pool, adapter: Provider, record: ProviderRecord) -> UpstreamBalance:
+
+async def read_balance(
+    pool: Pool, adapter: Provider, record: ProviderRecord
+) -> UpstreamBalance | None:
     """Ask what an account holds and keep it, where every process sees it.
+
+    None, with an alert, when the panel counts in another currency than we know: nothing is kept.
 
     Raises:
         Rejected, Unavailable: when it cannot be read; what is known stays.
@@ -20,6 +28,15 @@ async def read_balance(pool: Pool, adapter: Provider, record: ProviderRecord) ->
         amount = micros_from(balance.amount)
     except BadAmount as error:
         raise Unavailable(str(error)) from None
+    if balance.currency not in (None, record.currency):
+        log.error(
+            "provider.currency_changed",
+            provider=record.name,
+            told=balance.currency,
+            stored=record.currency,
+            hint=f"provider set {record.name} --set currency={balance.currency}",
+        )
+        return None
     async with pool.acquire() as conn:
-        await providers.set_provider_balance(conn, record.id, amount)
+        await providers.set_provider_balance(conn, record.id, amount, record.currency)
     return balance

@@ -65,4 +65,4 @@ async def _change_type(conn: Connection, change: Change, service_id: int, name: 
             f"change {change.id}: service {service_id} has other routes of the type "
             f"{service.type!r}: dismiss it and import the upstream's service as a new one"
         )
-    await services.set_service_type(conn, service_id, name)
+    await services.set_service_type(conn, service_id, name, drips=SERVICE_TYPES[name].dripfeed)

@@ -2,12 +2,13 @@
 
 from decimal import Decimal
 
+from gateway.catalogue.planning import judged
 from gateway.errors import UserError
 from gateway.store import routes as store
 from gateway.store import services
 from gateway.store.connection import Connection, Pool, transaction
 from schemas.catalogue import NewRoute, Route, RouteChange, Service
-from schemas.money import BadAmount, Micros, cost_from
+from schemas.money import Micros
 from schemas.upstream import UpstreamCatalogue
 
 
@@ -25,20 +26,19 @@ def find_offer(
     Raises:
         UserError: when it does not offer it, sells something else, or at no usable price.
     """
-    row = next((r for r in catalogue.services if r.service == upstream_service), None)
-    if row is None:
-        refused = next((r for r in catalogue.refused if r.service == upstream_service), None)
+    offers = judged(catalogue, exchange)
+    offer = offers.sound.get(upstream_service)
+    if offer is None:
+        refused = next((r for r in offers.refused if r.service == upstream_service), None)
         why = f": {refused.reason}" if refused else ""
         raise UserError(f"{provider} offers no usable service {upstream_service}{why}")
+    row = offer.row
     if row.type != service.type:
         raise UserError(
             f"{upstream_service} at {provider} is of type {row.type}, service {service.id} of "
             f"type {service.type}: a route must deliver the same"
         )
-    try:
-        return cost_from(row.rate, exchange)
-    except BadAmount as error:
-        raise UserError(f"{upstream_service} at {provider}: {error}") from None
+    return offer.cost
 
 
 async def make_route(pool: Pool, route: NewRoute) -> Route:

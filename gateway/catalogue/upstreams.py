@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from gateway.errors import UserError
 from gateway.store import providers as store
+from gateway.store import syncs
 from gateway.store.connection import Connection, Pool, transaction
 from providers.account import BadAccount, ProviderAccount
 from providers.base import Provider
@@ -21,6 +22,9 @@ from providers.transport import Transport
 from schemas.config import Budget, DispatchSettings, SettingsModel, SyncPolicy
 from schemas.providers import ProviderRecord
 from schemas.upstream import RefusalGroup
+
+#: The option that names an account's currency, whatever its panel says.
+_CURRENCY = "currency"
 
 
 def timeouts(settings: DispatchSettings) -> Timeouts:
@@ -111,10 +115,7 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
     try:
         adapter, _ = adapt(candidate, transport)
         by_hand = is_worked_by_hand(kind)
-        if not by_hand and not (url and key):
-            raise UserError(
-                f"{name} was not added: a provider of kind {kind} needs --url and --key"
-            )
+        _require_address(candidate)
         currency_there = None if by_hand else (await adapter.balance()).currency
     except BadAccount as error:
         raise UserError(str(error)) from None
@@ -125,6 +126,12 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
     exchange_of(settings, name, currency)
     await store.insert_provider(conn, name, kind, url, key, currency, stored)
     return await find_provider(conn, name)
+
+
+def _require_address(record: ProviderRecord) -> None:
+    """Raises ``UserError`` for an upstream that is no people and lacks its address or key."""
+    if not is_worked_by_hand(record.kind) and not (record.url.strip() and record.key.strip()):
+        raise UserError(f"{record.name}: a provider of kind {record.kind} needs --url and --key")
 
 
 async def pause_provider(conn: Connection, name: str, reason: str | None) -> ProviderRecord:
@@ -147,15 +154,21 @@ async def change_provider(
     transport: Transport,
     name: str,
     change: Callable[[ProviderRecord], ProviderRecord],
+    settings: SettingsModel,
 ) -> ProviderRecord:
     """Give an account another address, key or options; lanes follow within a second.
 
     What ``change`` makes of it is proved by an adapter before it is stored. Nothing is asked of
-    the panel, so that an account can be mended while its panel is away.
+    the panel, so that an account can be mended while its panel is away; only an account that gives
+    up its option ``currency`` needs to hear what the panel counts in.
 
     Raises:
-        UserError: when there is no such account, or the result cannot work.
+        UserError: when there is no such account, the result cannot work, or there is no exchange
+            rate for its currency.
     """
+    async with pool.acquire() as conn:
+        before = await find_provider(conn, name)
+    told = await _currency_instead(before, change(before), transport, settings)
     async with pool.acquire() as conn, transaction(conn):
         record = await store.lock_provider(conn, name)
         if record is None:
@@ -165,10 +178,45 @@ async def change_provider(
             adapt(changed, transport)
         except BadAccount as error:
             raise UserError(str(error)) from None
+        _require_address(changed)
         options = _as_stored(changed.options)
         await store.set_provider_address(conn, record.id, changed.url, changed.key)
         await store.set_provider_options(conn, record.id, options)
-    return changed
+        return await _count_in(conn, changed, told, settings)
+
+
+async def _currency_instead(
+    before: ProviderRecord, after: ProviderRecord, transport: Transport, settings: SettingsModel
+) -> str | None:
+    """What the panel says that it counts in, where the option that said so is given up."""
+    if _CURRENCY not in before.options or _CURRENCY in after.options:
+        return None
+    try:
+        adapter, _ = adapt(after, transport)
+        return (await adapter.balance()).currency or settings.currency
+    except BadAccount as error:
+        raise UserError(str(error)) from None
+    except ProviderError as error:
+        raise UserError(
+            f"{before.name} was not changed, the panel cannot be asked for its currency: {error}"
+        ) from None
+
+
+async def _count_in(
+    conn: Connection, record: ProviderRecord, told: str | None, settings: SettingsModel
+) -> ProviderRecord:
+    """Store the currency that the option names, else what was ``told``.
+
+    Costs are converted anew by a sync that is due at once.
+    """
+    named = record.options.get(_CURRENCY)
+    currency = named if isinstance(named, str) else told or record.currency
+    if currency == record.currency:
+        return record
+    exchange_of(settings, record.name, currency)
+    await store.set_provider_currency(conn, record.id, currency)
+    await syncs.set_sync_due(conn, record.id)
+    return replace(record, currency=currency, balance=None, balance_at=None)
 
 
 def _as_stored(options: dict[str, Any]) -> str:

@@ -20,6 +20,8 @@ from gateway.cli import (
 )
 from gateway.embedded import EmbeddedError
 from gateway.errors import UserError
+from gateway.money.ledger import BalanceLocked
+from providers.account import BadAccount
 
 _GROUPS = (
     running,
@@ -53,8 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         result: int = arguments.run(arguments)
-    except (UserError, EmbeddedError) as error:
+    except (UserError, EmbeddedError, BadAccount) as error:
         print(f"smm-gateway: {error}", file=sys.stderr)
+        return 2
+    except BalanceLocked:
+        print("smm-gateway: the balance is in use just now: try again in a moment", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130

@@ -6,14 +6,13 @@ from typing import Any
 
 from gateway.catalogue import upstreams
 from gateway.catalogue.by_hand import make_service
-from gateway.cli.service_rows import full, read_terms
-from gateway.cli.session import number, run_with_database, show
+from gateway.cli.service_rows import read_terms, show_service
+from gateway.cli.session import amount, number, rate, run_with_database, show
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.orders.reporting import REPORTED, report_order
 from gateway.store.connection import Pool
 from schemas.catalogue import NewService
-from schemas.money import BadAmount, parse_amount, parse_rate
 from schemas.orders import OrderRecord
 from schemas.services import SERVICE_TYPES, find_service_type
 from schemas.upstream import UpstreamStatus, UpstreamWord
@@ -42,16 +41,12 @@ async def _add(arguments: argparse.Namespace, pool: Pool) -> int:
         raise UserError(f"--type {arguments.type}: write one of {', '.join(SERVICE_TYPES)}")
     if arguments.minimum > arguments.maximum:
         raise UserError("--min must not be above --max")
-    try:
-        rate, cost = parse_rate(arguments.rate), parse_amount(arguments.cost)
-    except BadAmount as error:
-        raise UserError(str(error)) from None
     new = NewService(
         upstream_service=arguments.upstream_service or arguments.name,
         name=arguments.name,
         type=kind.name,
         category=arguments.category,
-        rate=rate,
+        rate=rate(arguments.rate, "--rate"),
         minimum=arguments.minimum,
         maximum=arguments.maximum,
         dripfeed=False,
@@ -59,13 +54,13 @@ async def _add(arguments: argparse.Namespace, pool: Pool) -> int:
         cancel=False,
         enabled=True,
         disabled_reason=None,
-        cost=cost,
+        cost=amount(arguments.cost, "--cost"),
     )
     async with pool.acquire() as conn:
         record = await upstreams.find_provider(conn, arguments.provider)
     made = await make_service(pool, record, new)
     async with pool.acquire() as conn:
-        show(arguments, full(made, await read_terms(conn)))
+        show_service(arguments, made, await read_terms(conn))
     return 0
 
 

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from gateway.catalogue import reviewing
+from gateway.catalogue import reviewing, upstreams
 from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.errors import UserError
 from gateway.store import changes as store
@@ -67,6 +67,8 @@ def _change(change: Change) -> dict[str, object]:
 
 async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
+        if arguments.provider is not None:
+            await upstreams.find_provider(conn, arguments.provider)
         found = await store.list_changes(
             conn, state=arguments.state, provider=arguments.provider, limit=arguments.limit
         )

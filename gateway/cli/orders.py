@@ -10,6 +10,7 @@ from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.errors import UserError
 from gateway.orders.cancellations import request_cancels
 from gateway.orders.cancelling import Step
+from gateway.resellers import accounts
 from gateway.store import attempts, cancellations, refills, schedules
 from gateway.store import orders as store
 from gateway.store.connection import Pool
@@ -160,6 +161,8 @@ async def _cancel(arguments: argparse.Namespace, pool: Pool) -> int:
 
 async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
+        if arguments.reseller is not None:
+            await accounts.find_reseller(conn, arguments.reseller)
         found = await store.list_orders(
             conn,
             state=OrderState(arguments.state) if arguments.state else None,

@@ -9,14 +9,15 @@ from typing import Any
 
 from gateway.catalogue import upstreams
 from gateway.catalogue.pricing import PriceRules, offered
-from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.cli.service_rows import find_service
+from gateway.cli.session import number, printing_flags, rate, run_with_database, show
 from gateway.errors import UserError
 from gateway.resellers import accounts
 from gateway.store import prices as store
 from gateway.store import providers, resellers, services
 from gateway.store.connection import Connection, Pool, transaction
 from schemas.catalogue import PriceRule, Service
-from schemas.money import RATE_STEP, BadAmount, Micros, format_amount, parse_rate
+from schemas.money import RATE_STEP, Micros, format_amount
 
 _PERCENT = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)%?", re.ASCII)
 
@@ -97,12 +98,25 @@ async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
 
 
 def _step(text: str | None) -> Micros | None:
-    if text is None:
+    return None if text is None else rate(text, "--round")
+
+
+async def _spelt(conn: Connection, category: str | None) -> str | None:
+    """The category as services have it: a rule is found by exactly that text.
+
+    Raises:
+        UserError: when no service is in it, or in several that differ by case alone.
+    """
+    if category is None:
         return None
-    try:
-        return parse_rate(text)
-    except BadAmount as error:
-        raise UserError(f"--round: {error}") from None
+    known = {service.category for service in await services.list_services(conn)}
+    meant = [c for c in known if c.casefold() == category.strip().casefold()]
+    if category in known:
+        return category
+    if len(meant) == 1:
+        return meant[0]
+    listed = ", ".join(sorted(meant or known)) or "none yet"
+    raise UserError(f"--category {category}: no service is in it; there are: {listed}")
 
 
 async def _wanted(conn: Connection, arguments: argparse.Namespace) -> PriceRule:
@@ -111,14 +125,14 @@ async def _wanted(conn: Connection, arguments: argparse.Namespace) -> PriceRule:
         provider = (await upstreams.find_provider(conn, arguments.provider)).id
     if arguments.reseller is not None:
         reseller = (await accounts.find_reseller(conn, arguments.reseller)).id
-    if arguments.service and await services.get_service(conn, arguments.service) is None:
-        raise UserError(f"there is no service {arguments.service}: see `smm-gateway service list`")
+    if arguments.service is not None:
+        await find_service(conn, arguments.service)
     return PriceRule(
         id=0,
         markup=percent(arguments.markup),
         step=_step(arguments.round),
         provider_id=provider,
-        category=arguments.category or None,
+        category=await _spelt(conn, arguments.category),
         service_id=arguments.service,
         reseller_id=reseller,
     )

@@ -13,7 +13,6 @@ from gateway.cli.session import number, run_with_database, show
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.store.connection import Pool
-from providers.account import BadAccount
 from providers.findings import Finding, Report
 from providers.probing import ListeningTransport, Questions, probe
 from schemas.upstream import Submission
@@ -62,11 +61,8 @@ async def _probe(arguments: argparse.Namespace, settings: Settings, pool: Pool) 
 
     timeouts = upstreams.timeouts(settings.dispatch)
     async with ListeningTransport(timeouts, pause) as transport:
-        try:
-            account = upstreams.account_of(record)
-            report = await probe(record.kind, account, transport, questions, tell)
-        except BadAccount as error:
-            raise UserError(str(error)) from None
+        account = upstreams.account_of(record)
+        report = await probe(record.kind, account, transport, questions, tell)
     show(arguments, _fields(record.name, report), text=lambda: _advice(record.name, report))
     return 0 if report.works else 1
 

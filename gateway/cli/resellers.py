@@ -4,14 +4,14 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from gateway.cli.session import printing_flags, run_with_database, show
+from gateway.cli.session import amount, printing_flags, run_with_database, show
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.resellers import accounts
 from gateway.resellers.terms import limit_text, read_limit
 from gateway.store import resellers as store
 from gateway.store.connection import Pool
-from schemas.money import BadAmount, Micros, format_amount, parse_amount
+from schemas.money import format_amount
 from schemas.resellers import DuplicatePolicy, Reseller
 
 
@@ -95,13 +95,6 @@ def _reseller(reseller: Reseller) -> dict[str, object]:
     }
 
 
-def _amount(text: str) -> Micros:
-    try:
-        return parse_amount(text)
-    except BadAmount as error:
-        raise UserError(str(error)) from None
-
-
 async def _create(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
     async with pool.acquire() as conn:
         made = await accounts.create_reseller(
@@ -116,9 +109,9 @@ async def _create(arguments: argparse.Namespace, settings: Settings, pool: Pool)
 
 
 async def _credit(arguments: argparse.Namespace, pool: Pool) -> int:
-    amount = _amount(arguments.amount)
+    added = amount(arguments.amount)
     async with pool.acquire() as conn:
-        credited = await accounts.credit(conn, arguments.name, amount, note=arguments.note)
+        credited = await accounts.credit(conn, arguments.name, added, note=arguments.note)
     show(arguments, _reseller(credited))
     return 0
 
@@ -137,7 +130,9 @@ async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
 
 async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
     changes = _changes(arguments)
-    owed = None if arguments.credit_limit is None else _amount(arguments.credit_limit)
+    owed = (
+        None if arguments.credit_limit is None else amount(arguments.credit_limit, "--credit-limit")
+    )
     if not changes and owed is None:
         raise UserError("nothing to change: see `smm-gateway reseller set --help`")
     async with pool.acquire() as conn:

@@ -5,15 +5,15 @@ from typing import Any
 
 from gateway.catalogue import upstreams
 from gateway.catalogue.routes import change_route, find_offer, make_route, remove_route
-from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.cli.service_rows import find_service
+from gateway.cli.session import amount, number, printing_flags, run_with_database, show
 from gateway.cli.upstream_accounts import speaking_to
 from gateway.config import Settings
 from gateway.errors import UserError
-from gateway.store import services
 from gateway.store.connection import Pool
 from providers.registry import is_worked_by_hand
-from schemas.catalogue import NewRoute, Route, RouteChange, Service
-from schemas.money import BadAmount, Micros, format_amount, parse_amount
+from schemas.catalogue import NewRoute, Route, RouteChange
+from schemas.money import format_amount
 
 
 def add_commands(commands: Any) -> None:
@@ -68,33 +68,19 @@ def _route(route: Route) -> dict[str, object]:
     }
 
 
-def _amount(text: str) -> Micros:
-    try:
-        return parse_amount(text)
-    except BadAmount as error:
-        raise UserError(f"--cost {text}: {error}") from None
-
-
-async def _service(pool: Pool, service_id: int) -> Service:
-    async with pool.acquire() as conn:
-        service = await services.get_service(conn, service_id)
-    if service is None:
-        raise UserError(f"there is no service {service_id}: see `smm-gateway service list`")
-    return service
-
-
 async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
-    service = await _service(pool, arguments.service)
+    async with pool.acquire() as conn:
+        service = await find_service(conn, arguments.service)
     show(arguments, [_route(route) for route in service.routes])
     return 0
 
 
 async def _add(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
-    service = await _service(pool, arguments.service)
     async with pool.acquire() as conn:
+        service = await find_service(conn, arguments.service)
         record = await upstreams.find_provider(conn, arguments.provider)
     if is_worked_by_hand(record.kind):
-        cost = _amount(arguments.cost or "0")
+        cost = amount(arguments.cost or "0", "--cost")
     elif arguments.cost is not None:
         raise UserError(f"--cost is for providers without a catalogue: {record.name} has one")
     else:
@@ -115,6 +101,8 @@ async def _add(arguments: argparse.Namespace, settings: Settings, pool: Pool) ->
 
 
 async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
+    if arguments.priority is arguments.weight is arguments.enabled is None:
+        raise UserError("nothing to change: name --priority, --weight, --enable or --disable")
     change = RouteChange(
         priority=arguments.priority,
         weight=arguments.weight,

@@ -1,10 +1,13 @@
 """Services as commands print them."""
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.catalogue.pricing import PriceRules, dearest_route, price_of, why_not_for_sale
-from gateway.store import prices, resellers
+from gateway.cli.session import show
+from gateway.errors import UserError
+from gateway.store import prices, resellers, services
 from gateway.store.connection import Connection
 from schemas.catalogue import Service
 from schemas.money import format_amount
@@ -19,6 +22,18 @@ class Terms:
     rules: PriceRules
     audiences: Mapping[int, frozenset[int]]
     names: Mapping[int, str]
+
+
+async def find_service(conn: Connection, service_id: int) -> Service:
+    """The service with that id.
+
+    Raises:
+        UserError: when there is none.
+    """
+    service = await services.get_service(conn, service_id)
+    if service is None:
+        raise UserError(f"there is no service {service_id}: see `smm-gateway service list`")
+    return service
 
 
 async def read_terms(conn: Connection) -> Terms:
@@ -57,6 +72,20 @@ def brief(service: Service, terms: Terms) -> dict[str, object]:
             for route in service.routes
         ],
     }
+
+
+def in_words(row: Mapping[str, object], service: Service) -> dict[str, object]:
+    """A row for people: its routes as short texts."""
+    routes = [
+        f"{r.provider} {r.upstream_service} at {format_amount(r.cost)}" for r in service.routes
+    ]
+    return {**row, "routes": routes}
+
+
+def show_service(arguments: argparse.Namespace, service: Service, terms: Terms) -> None:
+    """Print all that there is to say of a service."""
+    row = full(service, terms)
+    show(arguments, row if arguments.json else in_words(row, service))
 
 
 def full(service: Service, terms: Terms) -> dict[str, object]:

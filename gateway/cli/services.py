@@ -5,10 +5,18 @@ import re
 from dataclasses import fields
 from typing import Any
 
+from gateway.catalogue.by_hand import words
 from gateway.cli import service_import
 from gateway.cli.by_hand import add_service_command
-from gateway.cli.service_rows import EVERYBODY, brief, full, read_terms
-from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.cli.service_rows import (
+    EVERYBODY,
+    brief,
+    find_service,
+    in_words,
+    read_terms,
+    show_service,
+)
+from gateway.cli.session import number, printing_flags, rate, run_with_database, show
 from gateway.errors import UserError
 from gateway.resellers import accounts
 from gateway.store import prices
@@ -16,11 +24,9 @@ from gateway.store import services as store
 from gateway.store.connection import Connection, Pool, transaction
 from providers.decoding import clean
 from schemas.catalogue import Service, ServiceChange
-from schemas.money import BadAmount, parse_rate
 from schemas.services import SERVICE_TYPES
 
 _DAYS = re.compile(r"[1-9]\d{0,3}", re.ASCII)
-_LONGEST_NAME = 255
 _LONGEST_DESCRIPTION = 10_000
 _ONLY_IN_SHOW = frozenset({"refill", "refill_days", "cancel"})
 _SWITCH = {"on": True, "off": False, None: None}
@@ -90,9 +96,11 @@ async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
         found = await store.list_services(conn)
         terms = await read_terms(conn)
-    rows = [brief(service, terms) for service in found if _is_wanted(service, arguments)]
+    wanted = [service for service in found if _is_wanted(service, arguments)]
+    rows = [brief(service, terms) for service in wanted]
     if not arguments.json:
-        rows = [{k: v for k, v in row.items() if k not in _ONLY_IN_SHOW} for row in rows]
+        told = map(in_words, rows, wanted)
+        rows = [{k: v for k, v in row.items() if k not in _ONLY_IN_SHOW} for row in told]
     show(arguments, rows)
     return 0
 
@@ -106,16 +114,10 @@ def _is_wanted(service: Service, arguments: argparse.Namespace) -> bool:
     )
 
 
-async def _find(conn: Connection, service_id: int) -> Service:
-    service = await store.get_service(conn, service_id)
-    if service is None:
-        raise UserError(f"there is no service {service_id}: see `smm-gateway service list`")
-    return service
-
-
 async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
-        show(arguments, full(await _find(conn, arguments.id), await read_terms(conn)))
+        service = await find_service(conn, arguments.id)
+        show_service(arguments, service, await read_terms(conn))
     return 0
 
 
@@ -126,14 +128,17 @@ def _can_drip(service: Service) -> bool:
 async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
         async with transaction(conn):
-            service = await _find(conn, arguments.id)
+            service = await find_service(conn, arguments.id)
             change = _change(service, arguments)
-            if any(getattr(change, f.name) is not f.default for f in fields(change)):
+            changes = any(getattr(change, f.name) is not f.default for f in fields(change))
+            if not changes and arguments.visible_to is None:
+                raise UserError("nothing to change: see `smm-gateway service set --help`")
+            if changes:
                 await store.set_service(conn, service.id, change)
             if arguments.visible_to is not None:
                 audience = await _audience(conn, arguments.visible_to)
                 await prices.set_audience(conn, service.id, audience)
-        show(arguments, full(await _find(conn, service.id), await read_terms(conn)))
+        show_service(arguments, await find_service(conn, service.id), await read_terms(conn))
     return 0
 
 
@@ -149,14 +154,11 @@ def _change(service: Service, arguments: argparse.Namespace) -> ServiceChange:
     if not -(2**31) <= (arguments.position or 0) < 2**31:
         raise UserError("a position is a whole number of at most ten digits")
     follow = arguments.rate == "rule"
-    try:
-        rate = parse_rate(arguments.rate) if arguments.rate and not follow else None
-    except BadAmount as error:
-        raise UserError(str(error)) from None
+    fixed = None if arguments.rate is None or follow else rate(arguments.rate, "--rate")
     return ServiceChange(
-        name=_text(arguments.name, _LONGEST_NAME) or None,
-        category=_text(arguments.category, _LONGEST_NAME) or None,
-        rate=rate,
+        name=_words(arguments.name, "--name"),
+        category=_words(arguments.category, "--category"),
+        rate=fixed,
         minimum=arguments.minimum,
         maximum=arguments.maximum,
         dripfeed=_SWITCH[arguments.dripfeed],
@@ -165,7 +167,7 @@ def _change(service: Service, arguments: argparse.Namespace) -> ServiceChange:
         refill=_SWITCH[arguments.refill],
         cancel=_SWITCH[arguments.cancel],
         refill_days=_days(arguments.refill_days),
-        description=_text(arguments.description, _LONGEST_DESCRIPTION),
+        description=_description(arguments.description),
         position=arguments.position,
         step=arguments.step,
         keep_links=_SWITCH[arguments.keep_links],
@@ -174,8 +176,12 @@ def _change(service: Service, arguments: argparse.Namespace) -> ServiceChange:
     )
 
 
-def _text(given: str | None, longest: int) -> str | None:
-    return None if given is None else clean(given, longest)
+def _words(given: str | None, flag: str) -> str | None:
+    return None if given is None else words(given, flag)
+
+
+def _description(given: str | None) -> str | None:
+    return None if given is None else clean(given, _LONGEST_DESCRIPTION)
 
 
 async def _audience(conn: Connection, text: str) -> list[int]:

@@ -17,6 +17,7 @@ from gateway.embedded import Addresses, running_addresses
 from gateway.errors import UserError
 from gateway.log import configure_logging
 from gateway.store.connection import Pool
+from schemas.money import BadAmount, Micros, parse_amount, parse_rate
 
 PEPPER_FILE = "pepper"
 
@@ -57,6 +58,26 @@ def settings_of(arguments: argparse.Namespace, **flags: Any) -> Settings:
     if arguments.data_dir is not None:
         flags["data_dir"] = arguments.data_dir
     return load_settings(arguments.config, **flags)
+
+
+def amount(text: str, flag: str = "") -> Micros:
+    """An amount of money on the command line, 0 or more; ``flag`` is what it was given with.
+
+    Raises:
+        UserError: when it is none.
+    """
+    try:
+        return parse_amount(text)
+    except BadAmount as error:
+        raise UserError(f"{flag} {text}: {error}" if flag else str(error)) from None
+
+
+def rate(text: str, flag: str) -> Micros:
+    """A price per 1,000 on the command line, as ``amount``. Raises ``UserError``."""
+    try:
+        return parse_rate(text)
+    except BadAmount as error:
+        raise UserError(f"{flag} {text}: {error}") from None
 
 
 def data_dir_of(settings: Settings) -> Path:
@@ -139,7 +160,7 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return " ".join(map(_cell, value.values()))
+        return " ".join(f"{name}={_cell(item)}" for name, item in value.items())
     if isinstance(value, list):
         return ", ".join(map(_cell, value)) or "-"
     return " ".join(str(value).split())

@@ -130,7 +130,7 @@ async def _set(arguments: argparse.Namespace, settings: Settings, pool: Pool) ->
         )
 
     async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
-        changed = await upstreams.change_provider(pool, transport, arguments.name, change)
+        changed = await upstreams.change_provider(pool, transport, arguments.name, change, settings)
     show(arguments, account_fields(changed))
     return 0
 
@@ -150,6 +150,6 @@ async def _teach(arguments: argparse.Namespace, settings: Settings, pool: Pool) 
         return upstreams.taught(record, arguments.text, group)
 
     async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
-        changed = await upstreams.change_provider(pool, transport, arguments.name, change)
+        changed = await upstreams.change_provider(pool, transport, arguments.name, change, settings)
     show(arguments, account_fields(changed))
     return 0

@@ -69,7 +69,7 @@ class Ways:
 def planned(service: Service, route: Route, quantity: int) -> PlannedRoute:
     """A route as an order keeps it."""
     cost = cost_of(service, route, quantity)
-    return PlannedRoute(route.provider_id, route.upstream_service, cost)
+    return PlannedRoute(route.provider_id, route.upstream_service, cost, service.below_cost)
 
 
 def retry_in(settings: DispatchSettings, attempts_made: int) -> int:

@@ -201,16 +201,17 @@ async def set_orders(conn: Connection, changes: Sequence[OrderChange]) -> int:
                   next_at = coalesce(now() + c.next_in * interval '1 ms', 'infinity'),
                   missing_since = case when c.missing then coalesce(o.missing_since, now()) end,
                   provider_id = c.provider_id, upstream_service = c.upstream_service,
-                  cost = c.cost,
+                  cost = c.cost, below_cost = o.below_cost or c.below_cost,
                   updated_at = case when c.moved then now() else o.updated_at end,
                   ended_at = case when c.state in ('completed', 'partial', 'canceled', 'failed')
                                   then coalesce(o.ended_at, now()) end
              from unnest($1::int[], $2::int[], $3::text[], $4::bool[], $5::text[], $6::bigint[],
                          $7::bigint[], $8::int[], $9::text[], $10::bigint[], $11::int[],
-                         $12::bigint[], $13::bool[], $14::int[], $15::text[], $16::bigint[])
+                         $12::bigint[], $13::bool[], $14::int[], $15::text[], $16::bigint[],
+                         $17::bool[])
                   as c (id, version, state, moved, upstream_id, refund, start_count, remains,
                         wire_status, wire_charge, wire_remains, next_in, missing,
-                        provider_id, upstream_service, cost)
+                        provider_id, upstream_service, cost, below_cost)
             where o.id = c.id and o.version = c.version and o.id = any($1)""",
         *columns(orders, "id", "version"),
         *columns(
@@ -229,6 +230,7 @@ async def set_orders(conn: Connection, changes: Sequence[OrderChange]) -> int:
             "provider_id",
             "upstream_service",
             "cost",
+            "below_cost",
         ),
     )
     return int(tag.split()[-1])

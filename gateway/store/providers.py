@@ -53,6 +53,15 @@ async def set_provider_options(conn: Connection, provider_id: int, options: str)
     await conn.execute("update provider set options = $2 where id = $1", provider_id, options)
 
 
+async def set_provider_currency(conn: Connection, provider_id: int, currency: str) -> None:
+    """What an account counts in; its balance, which was in another, is not known any more."""
+    await conn.execute(
+        "update provider set currency = $2, balance = null, balance_at = null where id = $1",
+        provider_id,
+        currency,
+    )
+
+
 async def list_providers(conn: Connection) -> list[ProviderRecord]:
     """All accounts, by id."""
     return [_read(r) for r in await conn.fetch(f"{_SELECT} order by id")]
@@ -101,8 +110,14 @@ async def set_provider_paused(conn: Connection, provider_id: int, reason: str | 
     await conn.execute("update provider set paused_reason = $2 where id = $1", provider_id, reason)
 
 
-async def set_provider_balance(conn: Connection, provider_id: int, balance: Micros) -> None:
-    """What an account was just said to hold, in its own currency."""
+async def set_provider_balance(
+    conn: Connection, provider_id: int, balance: Micros, currency: str
+) -> None:
+    """What an account was just said to hold, if it still counts in that currency."""
     await conn.execute(
-        "update provider set balance = $2, balance_at = now() where id = $1", provider_id, balance
+        """update provider set balance = $2, balance_at = now()
+            where id = $1 and currency = $3""",
+        provider_id,
+        balance,
+        currency,
     )

@@ -167,9 +167,19 @@ async def set_service(conn: Connection, service_id: int, change: ServiceChange) 
     return tag == "UPDATE 1"
 
 
-async def set_service_type(conn: Connection, service_id: int, service_type: str) -> None:
-    """What an order of the service consists of, after its upstream changed that."""
-    await conn.execute("update service set type = $2 where id = $1", service_id, service_type)
+async def set_service_type(
+    conn: Connection, service_id: int, service_type: str, *, drips: bool
+) -> None:
+    """What an order of the service consists of, after its upstream changed that.
+
+    Drip-feed stays as offered only where orders of the type can be delivered in runs (``drips``).
+    """
+    await conn.execute(
+        "update service set type = $2, dripfeed = dripfeed and $3 where id = $1",
+        service_id,
+        service_type,
+        drips,
+    )
 
 
 async def set_limits_and_flags(conn: Connection, services: Sequence[Service]) -> None:

@@ -70,6 +70,13 @@ async def set_sync_good(
     )
 
 
+async def set_sync_due(conn: Connection, provider_id: int) -> None:
+    """Have a catalogue read soon, if it is read at all."""
+    await conn.execute(
+        "update catalogue_sync set next_at = now() where provider_id = $1", provider_id
+    )
+
+
 async def set_sync_failed(conn: Connection, provider_id: int, failure: str, again_ms: int) -> None:
     """Nothing was taken over, and why; it is tried again after ``again_ms``."""
     await conn.execute(

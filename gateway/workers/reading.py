@@ -106,6 +106,8 @@ class BalanceLane:
         except ProviderError as error:
             log.warning("balance.failed", provider=self.record.name, reason=str(error))
             return self._interval
+        if balance is None:
+            return self._interval
         low = self._low_at is not None and balance.amount < self._low_at
         if low and not self._is_low:
             log.error(

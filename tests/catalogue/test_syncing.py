@@ -163,13 +163,15 @@ async def test_an_approved_name_and_type_are_taken_over(
     [waiting] = await _changes(pool, "held")
     await decide(pool, [waiting.id], ChangeState.APPROVED)
     assert (await _service(pool, sold)).name == "Likes"
+    assert (await _service(pool, sold)).dripfeed
     package = replace(now, type="Package")
     assert await _sync(pool, provider, package) == [("type_changed", "held")]
     assert await _rate(pool, sold) is None
     [waiting] = await _changes(pool, "held")
     await decide(pool, [waiting.id], ChangeState.APPROVED)
     assert await _sync(pool, provider, package) == [("returned", "applied")]
-    assert (await _service(pool, sold)).type == "Package"
+    service = await _service(pool, sold)
+    assert (service.type, service.dripfeed) == ("Package", False)
 
 
 async def test_decisions_are_taken_together_or_not_at_all(

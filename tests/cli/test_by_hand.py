@@ -154,6 +154,40 @@ async def test_only_what_is_worked_by_hand_is_made_and_reported_by_hand(
         assert await conn.fetchval("select count(*) from service") == 1
 
 
+async def test_texts_are_cleaned_and_nothing_is_sold_twice_under_one_name(
+    command: Command, world: World
+) -> None:
+    await command.json("provider", "add", "people", "--kind", "manual")
+    made = await _offer(command, "--name", " Two\n lines\u202e ", "--category", "A\tb")
+    assert (made["name"], made["category"]) == ("Two lines", "A b")
+    assert made["routes"][0]["upstream_service"] == "Two lines"
+    add = ["service", "add", "--provider", "people", "--type", "default", *_SERVICE]
+    complaints: dict[str, list[object]] = {
+        "delivers Two lines already, as service 1": ["--name", "Two lines"],
+        "delivers Two lines already": ["--name", "x", "--upstream-service", "Two  lines"],
+        "--name must not be empty": ["--name", "\u202e"],
+        "--category is too long: at most 255": ["--name", "x", "--category", "x" * 256],
+    }
+    for words, flags in complaints.items():
+        assert words in (await command.run(*add, *flags)).complaint, flags
+    assert len(await command.json("service", "list")) == 1
+
+
+async def test_an_account_whose_adapter_is_gone_is_one_line(command: Command, world: World) -> None:
+    await command.json("provider", "add", "people", "--kind", "manual")
+    made = await _offer(command)
+    await world.pool.execute("update provider set kind = 'gone'")
+    lines: tuple[list[object], ...] = (
+        ["service", "add", "--provider", "people", "--name", "x", "--type", "default", *_SERVICE],
+        ["route", "add", made["service"], "people", "x"],
+        ["provider", "balance", "people"],
+        ["provider", "probe", "people"],
+        ["provider", "set", "people", "--key", "k"],
+    )
+    for line in lines:
+        assert "no provider of kind 'gone'" in (await command.run(*line)).complaint, line
+
+
 @pytest.fixture
 async def customer(world: World) -> Customer:
     return await world.reseller()

@@ -164,3 +164,39 @@ async def test_what_is_ours_of_a_service_is_set_and_shown(
     wrong = await command.run("service", "set", number, "--visible-to", "nobody", "--step", "5")
     assert "no reseller nobody" in wrong.complaint
     assert (await command.json("service", "show", number))["step"] == 100
+
+
+async def test_a_route_at_an_absurd_price_is_refused(
+    command: Command, world: World, panel: Upstream
+) -> None:
+    await command.json("service", "import", "box", "--ids", "1")
+    rows = _row(1, "100000"), _row(2, "0"), _row(4, "1.50")
+    async with Upstream(says(_answer(*rows))) as other:
+        await world.provider(other.url, name="dear")
+        for upstream_service, words in (("1", "is absurd: 100000.00"), ("2", "no usable service")):
+            done = await command.run("route", "add", 1, "dear", upstream_service)
+            assert words in done.complaint
+        made = await command.json("route", "add", 1, "dear", 4)
+    assert made["cost"] == "1.50"
+
+
+async def test_a_rule_names_a_category_as_services_spell_it(
+    command: Command, world: World, panel: Upstream
+) -> None:
+    await command.json("service", "import", "box")
+    made = await command.json("price", "set", "--markup", "50", "--category", "instagram")
+    assert made["category"] == "Instagram"
+    assert (await command.json("service", "show", 1))["rate"] == "1.50"
+    for verb in ("set", "preview"):
+        done = await command.run("price", verb, "--markup", "5", "--category", "Instagrm")
+        assert "no service is in it; there are: Instagram, Other" in done.complaint
+
+
+async def test_nested_values_are_printed_with_their_names(
+    command: Command, world: World, panel: Upstream
+) -> None:
+    await command.json("service", "import", "box", "--ids", "1")
+    for line in (["list"], ["show", 1], ["set", 1, "--step", 5]):
+        assert "box 1 at 1.00" in (await command.run("service", *line)).out
+    shown = await command.run("provider", "set", "box", "--set", "in_flight=7")
+    assert "in_flight=7" in shown.out

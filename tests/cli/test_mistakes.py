@@ -36,6 +36,8 @@ async def test_what_does_not_exist_is_named(command: Command) -> None:
         ["service", "show", "77"],
         ["service", "set", "77", "--disable"],
         ["order", "show", "77"],
+        ["order", "list", "--reseller", "ghost"],
+        ["change", "list", "--provider", "ghost"],
     )
     for line, text in complaints.items():
         assert "ghost" in text or "77" in text, line
@@ -55,6 +57,29 @@ async def test_numbers_that_nothing_can_have_are_usage_errors(command: Command) 
         assert done.code == 2
         assert done.error.startswith("usage:")
         assert str(line[-1]) in done.error.splitlines()[-1]
+
+
+async def test_a_change_of_nothing_is_said(command: Command, world: World) -> None:
+    number = await world.service(await world.provider("http://127.0.0.1:9/api/v2"))
+    complaints = await _complaints(
+        command,
+        ["service", "set", number],
+        ["route", "set", 1],
+    )
+    for line, text in complaints.items():
+        assert "nothing to change" in text, line
+
+
+async def test_a_balance_that_somebody_holds_is_one_line(command: Command, world: World) -> None:
+    customer = await world.reseller("acme")
+    async with world.pool.acquire() as conn, conn.transaction():
+        await conn.execute("select from balance where reseller_id = $1 for update", customer.id)
+        complaints = await _complaints(
+            command, ["reseller", "credit", "acme", "1"], ["reseller", "set", "acme", "--resume"]
+        )
+    for line, text in complaints.items():
+        assert "the balance is in use just now" in text, line
+    assert await world.balance(customer) == 100_000_000
 
 
 async def test_bad_amounts_and_names_change_nothing(

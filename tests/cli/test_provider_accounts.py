@@ -56,6 +56,8 @@ async def test_a_change_that_cannot_work_is_refused_whole(
         (["--set", "in_flight=0", "--key", "new-key"], "in_flight: "),
         (["--set", "timeouts={add: 61}"], "above the 60 s of dispatch.timeout_ms"),
         (["--set", 'known_refusals={"a\\0b": order}'], "NUL"),
+        (["--url", ""], "a provider of kind panel_v2 needs --url and --key"),
+        (["--key", " "], "a provider of kind panel_v2 needs --url and --key"),
         (["--unset", "status_batch"], "the account does not set it; it sets: adds_per_minute"),
         ([], "nothing to change"),
     ]
@@ -151,3 +153,30 @@ async def test_a_panel_that_cannot_be_spoken_to_is_a_finding(
     done = await command.run("provider", "probe", "away", "--pause", 0)
     assert done.code == 1
     assert "No way to call this panel worked" in done.out
+
+
+async def test_a_currency_that_is_set_is_what_the_account_is_converted_from(
+    command: Command, world: World, pool: Pool
+) -> None:
+    rates = '{"VND": "0.00004", "EUR": "1.1"}'
+    provider = ["provider", "set", "upstream"]
+    async with serving(OddPanel()) as panel:
+        before = await world.provider(panel.url, KEY)
+        await pool.execute("update provider set balance = 5, balance_at = now()")
+        unknown = await command.run(*provider, "--set", "currency=VND")
+        assert "there is no exchange rate for it: set exchange_rates.VND" in unknown.complaint
+        stored = await _stored(pool, "upstream")
+        assert (stored.currency, stored.options, stored.balance) == ("USD", before.options, 5)
+        done = await command.run(*provider, "--set", "currency=VND", exchange_rates=rates)
+        assert done.code == 0, done
+        stored = await _stored(pool, "upstream")
+        assert (stored.currency, stored.balance, stored.balance_at) == ("VND", None, None)
+        # Without the option it counts in what the panel tells.
+        done = await command.run(*provider, "--unset", "currency", exchange_rates=rates)
+        assert done.code == 0, done
+        assert (await _stored(pool, "upstream")).currency == "EUR"
+        done = await command.run(*provider, "--set", "currency=VND", exchange_rates=rates)
+        assert done.code == 0, done
+    away = await command.run(*provider, "--unset", "currency", exchange_rates=rates)
+    assert "the panel cannot be asked for its currency" in away.complaint
+    assert (await _stored(pool, "upstream")).currency == "VND"

@@ -229,6 +229,28 @@ async def test_a_route_that_became_too_dear_is_not_used(pair: Pair) -> None:
     await pair.world.assert_sound()
 
 
+async def test_an_order_may_move_to_a_loss_where_its_service_is_sold_below_cost(
+    pair: Pair,
+) -> None:
+    link, other = faulty("refuse", name="a"), faulty(name="b")
+    refused, waiting = await pair.place(link, other)
+    async with pair.first.pool.acquire() as conn:
+        service = await services.get_service(conn, pair.service)
+        assert service is not None
+        await services.set_service(conn, service.id, ServiceChange(below_cost=True))
+        await services.set_routes(conn, [replace(service.routes[1], cost=2 * _CHARGE)])
+        await conn.execute("update orders set next_at = 'infinity' where id = $1", waiting)
+    await pair.first.send()
+    first, second = pair.first.provider.id, pair.second.provider.id
+    standings = {first: Standing(usable=False, stuck=True), second: Standing()}
+    assert await reroute_stuck(pair.first.pool, standings) == {second}
+    for number in (refused, waiting):
+        row = await pair.row(number)
+        assert (row["provider_id"], row["below_cost"]) == (second, True)
+        assert row["cost"] > row["charge"]
+    await pair.world.assert_sound()
+
+
 async def test_orders_leave_a_stuck_provider_for_a_healthy_one_and_wait_without(
     pair: Pair,
 ) -> None:

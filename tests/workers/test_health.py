@@ -132,6 +132,22 @@ async def test_a_low_balance_is_told_once_for_each_time_that_it_runs_low(
     assert (await _stored(pool, "purse")).balance == 0
 
 
+async def test_a_balance_in_another_currency_than_the_account_s_is_told_and_not_kept(
+    world: World, pool: Pool, sandbox: SandboxProcess, alerts: LogCapture
+) -> None:
+    record = await world.provider(sandbox.url, sandbox.key, "moved", "VND", low_balance=50000)
+    async with Transport(timeouts(DISPATCH)) as transport:
+        adapter, budget = adapt(record, transport)
+        reads = Pace(600_000, 1000, asyncio.get_running_loop().time)
+        lane = BalanceLane(pool, adapter, record, reads, budget, TrackingSettings())
+        await lane._work()
+    [told] = _told(alerts, "provider.currency_changed")
+    assert (told["told"], told["stored"]) == ("USD", "VND")
+    assert told["hint"] == "provider set moved --set currency=USD"
+    assert _told(alerts, "provider.low_balance") == []
+    assert (await _stored(pool, "moved")).balance is None
+
+
 async def test_a_balance_is_read_kept_and_shown_and_not_read_again_while_it_is_young(
     world: World, pool: Pool, sandbox: SandboxProcess, open_gateway: OpenGateway
 ) -> None:

@@ -12,7 +12,7 @@ from gateway.pacing import Pace
 from gateway.store.connection import Pool
 from gateway.workers.reading import TrackingLane
 from providers.transport import Transport
-from schemas.config import TrackingSettings
+from schemas.config import SettingsModel, TrackingSettings
 from schemas.orders import OrderState
 from schemas.upstream import RefusalGroup
 from tests.conftest import OpenGateway, eventually
@@ -132,6 +132,7 @@ async def test_words_that_an_operator_explained_are_understood_from_then_on(
                 transport,
                 provider.name,
                 lambda record: upstreams.taught(record, "Out of order", RefusalGroup.ORDER),
+                SettingsModel(),
             )
         await eventually(lambda: _lanes_know(gateway, provider.id, "known_refusals"))
         await client.add(service, 100, links[1])
