@@ -190,6 +190,13 @@ class PlannedRoute(NamedTuple):
     cost: Micros
 
 
+class QueuePlace(NamedTuple):
+    """Where an order stands in the queue of its provider."""
+
+    next_at: datetime
+    order_id: int
+
+
 class Tried(NamedTuple):
     """What an order has met at one route: whether it was refused for good, and how often not."""
 
