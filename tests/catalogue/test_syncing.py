@@ -384,7 +384,7 @@ async def test_an_import_before_the_first_sync_gives_it_something_to_compare_wit
         await import_services(pool, provider, UpstreamCatalogue((_ROW,)), _SETTINGS)
         record = await syncs.get_sync(conn, provider.id)
         assert record is not None
-        assert (record.rows, record.known, record.good_at is None) == (1, {"1"}, False)
+        assert (record.rows, record.known, record.good_at is None) == (1, frozenset({"1"}), False)
         assert await conn.fetchval("select next_at from catalogue_sync") == due
 
 
