@@ -177,7 +177,7 @@ class Gateway:
             self._standings,
             self._settings.exchange_rate,
         )
-        self._schedules = Schedules(self._pool, self._orders_waiting)
+        self._schedules = Schedules(self._pool, self._orders_waiting, self._standings)
         self._wakeups = self._open_wakeups()
         self._wakeups.start()
         stack.push_async_callback(self._wakeups.stop)

@@ -194,6 +194,13 @@ class PlannedRoute(NamedTuple):
     below_cost: bool
 
 
+class QueuePlace(NamedTuple):
+    """Where an order stands in the queue of its provider."""
+
+    next_at: datetime
+    order_id: int
+
+
 class Tried(NamedTuple):
     """What an order has met at one route: whether it was refused for good, and how often not."""
 
@@ -260,6 +267,8 @@ class ClaimedOrder:
 
     ``rate`` is what it pays per 1,000, ``route_cost`` what its route now costs, None where the
     route is no more. ``below_cost`` says that its service is sold below cost on purpose.
+    ``part_without_route`` is a part of a drip-feed whose route is off or no more, and
+    ``type_changed`` an order whose service is of another type by now.
     """
 
     id: int
@@ -274,6 +283,8 @@ class ClaimedOrder:
     rate: Micros
     route_cost: Micros | None
     below_cost: bool
+    part_without_route: bool = False
+    type_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

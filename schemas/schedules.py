@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.money import Micros
-from schemas.orders import FINAL_STATES, OrderState, WireStatus
+from schemas.orders import FINAL_STATES, OrderState, PlannedRoute, WireStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,29 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A part to be made; ``upstream_id`` names it where the upstream has made it already."""
+    """A part to be made; ``upstream_id`` names it where the upstream has made it already.
+
+    ``route`` is where it is to be sent; None is where its parent was planned for.
+    """
 
     parent_id: int
     number: int
     order_id: int
     charge: Micros
     upstream_id: str | None = None
+    route: PlannedRoute | None = None
+
+    @property
+    def provider_id(self) -> int | None:
+        """Where it is to be sent."""
+        return self.route.provider_id if self.route else None
+
+    @property
+    def upstream_service(self) -> str | None:
+        """What is ordered there."""
+        return self.route.upstream_service if self.route else None
+
+    @property
+    def cost(self) -> Micros | None:
+        """What we expect to pay there; None is its share of the parent's cost."""
+        return self.route.cost if self.route else None

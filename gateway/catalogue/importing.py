@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gateway.catalogue.planning import Offer, Offers, judged
-from gateway.catalogue.syncing import remember_catalogue
 from gateway.catalogue.upstreams import exchange_of
 from gateway.errors import UserError
-from gateway.store import prices, services
+from gateway.store import prices, services, syncs
 from gateway.store.connection import Connection, Pool, transaction
 from schemas.catalogue import NewService, PriceRule
 from schemas.config import SettingsModel
@@ -114,7 +113,8 @@ async def import_services(
             spelt = wanted[0].row.category if choice.category and wanted else choice.category
             await _set_markup(conn, provider, spelt, markup_percent, single)
         if offers.sound:
-            await remember_catalogue(conn, provider.id, offers, settings)
+            rows, sync_ms = len(offers.sound), settings.catalogue.sync_ms
+            await syncs.insert_sync_good(conn, provider.id, rows, offers.ids, sync_ms)
     return Imported(tuple(added), tuple(known), refused, tuple(fresh))
 
 

@@ -5,15 +5,16 @@ from collections.abc import Callable
 
 import structlog
 
-from gateway.catalogue.planning import Offers, Plan, State, broken_catalogue, judged, plan
+from gateway.catalogue.planning import Plan, State, broken_catalogue, judged, plan
 from gateway.catalogue.upstreams import exchange_of, policy_of
 from gateway.errors import UserError
 from gateway.metrics import CATALOGUE_AGE, CATALOGUE_CHANGES, CATALOGUE_CHANGES_HELD
-from gateway.store import changes, providers, services, syncs
+from gateway.store import changes, providers, routes, services, syncs
 from gateway.store.connection import Connection, Pool, transaction
 from providers.account import BadAccount
 from providers.base import Provider
 from providers.errors import ProviderError
+from providers.registry import UnknownKind, is_worked_by_hand
 from schemas.changes import ChangeState
 from schemas.config import SettingsModel
 from schemas.providers import ProviderRecord
@@ -49,6 +50,8 @@ async def sync_catalogue(
     offers = judged(catalogue, exchange_of(settings, provider.name, provider.currency))
     async with pool.acquire() as conn, transaction(conn):
         await services.lock_routes(conn, provider.id)
+        # What is read now is written back as a whole: an operator's word may not come in between.
+        await routes.lock_services_and_routes(conn, provider.id)
         record = await syncs.get_sync(conn, provider.id)
         rows = record.rows if record is not None else 0
         broken = broken_catalogue(offers, 0 if accept_smaller else rows)
@@ -58,7 +61,8 @@ async def sync_catalogue(
         found = plan(await _state(conn, provider.id, known), offers, policy)
         if not dry_run:
             await _write(conn, provider.id, found)
-            await remember_catalogue(conn, provider.id, offers, settings)
+            good, sync_ms = len(offers.sound), settings.catalogue.sync_ms
+            await syncs.set_sync_good(conn, provider.id, good, offers.ids, sync_ms)
     if not dry_run:
         for (kind, state), number in Counter((c.kind, c.state) for c in found.changes).items():
             CATALOGUE_CHANGES.labels(kind, state).inc(number)
@@ -90,18 +94,18 @@ async def _write(conn: Connection, provider_id: int, found: Plan) -> None:
         await changes.insert_changes(conn, provider_id, found.changes)
 
 
-async def remember_catalogue(
-    conn: Connection, provider_id: int, offers: Offers, settings: SettingsModel
-) -> None:
-    """A sound catalogue was read: what it had is what the next one is compared with."""
-    rows, ids = len(offers.sound), offers.ids
-    await syncs.set_sync_good(conn, provider_id, rows, ids, settings.catalogue.sync_ms)
-
-
 def _tell(provider: ProviderRecord, found: Plan) -> None:
     waiting = sum(change.state is ChangeState.HELD for change in found.changes)
     told = log.warning if waiting or any(not r.enabled for r in found.routes) else log.info
     told("catalogue.synced", provider=provider.name, changes=len(found.changes), held=waiting)
+
+
+def _has_catalogue(provider: ProviderRecord) -> bool:
+    try:
+        return not is_worked_by_hand(provider.kind)
+    except UnknownKind:
+        # Its sync fails, which says what is wrong with the account.
+        return True
 
 
 class CatalogueSyncs:
@@ -118,8 +122,9 @@ class CatalogueSyncs:
         """Sync one catalogue that is due; returns the seconds until another look."""
         sync_ms = self._settings.catalogue.sync_ms
         async with self._pool.acquire() as conn:
-            await syncs.insert_syncs(conn, sync_ms)
-            due = await syncs.claim_sync(conn, _LEASE_MS)
+            ids = [r.id for r in await providers.list_providers(conn) if _has_catalogue(r)]
+            await syncs.insert_syncs(conn, ids, sync_ms)
+            due = await syncs.claim_sync(conn, ids, _LEASE_MS)
             record = await providers.get_provider_by_id(conn, due) if due is not None else None
         if record is not None:
             await self._sync(record)

@@ -158,17 +158,8 @@ class Sender:
         if (began - claimed_at) * 1000 > LATE_MS:
             # Stopped, swapped out or starved since the claim: the lease may end before an answer.
             return Withheld("too much time has gone since the claim")
-        if _costs_too_much(order):
-            log.error(
-                "order.too_dear",
-                order_id=order.id,
-                request_id=order.request_id,
-                provider=provider.name,
-                cost=order.route_cost,
-                rate=order.rate,
-                hint="it goes to another route or waits; see `smm-gateway route list`",
-            )
-            return Withheld("the route now costs more than the order pays", elsewhere=True)
+        if (withheld := _withheld(provider, order)) is not None:
+            return withheld
         try:
             submission = submission_of(order)
         except KeyError as missing:
@@ -264,6 +255,31 @@ class Sender:
                 )
         elif provider.holds and isinstance(outcome, Placed | Rejected):
             await providers.set_provider_free(conn, provider.id)
+
+
+def _withheld(provider: ProviderRecord, order: ClaimedOrder) -> Withheld | None:
+    """Why the order may not be sent as the catalogue is now, with a word to the operator."""
+    hint = "it goes to another route or waits; see `smm-gateway route list`"
+    if order.type_changed:
+        # What routes cost now is for something else: no price can be compared.
+        event, reason = "order.type_changed", "the service is of another type than the order"
+        hint = "it waits until the service is of its type again, or it is canceled"
+    elif order.part_without_route:
+        event, reason = "order.route_off", "the route is switched off or removed"
+    elif _costs_too_much(order):
+        event, reason = "order.too_dear", "the route now costs more than the order pays"
+    else:
+        return None
+    log.error(
+        event,
+        order_id=order.id,
+        request_id=order.request_id,
+        provider=provider.name,
+        cost=order.route_cost,
+        rate=order.rate,
+        hint=hint,
+    )
+    return Withheld(reason, elsewhere=not order.type_changed)
 
 
 def _costs_too_much(order: ClaimedOrder) -> bool:

@@ -71,6 +71,12 @@ def require_possible(order: Order, status: UpstreamStatus) -> None:
     """
     assert status.word is not None
     to = REPORTED[status.word]
+    if _is_in_runs(order):
+        raise UserError(
+            f"order {order.id} is a drip-feed, which is delivered in parts: report on those, as "
+            f"`smm-gateway order show {order.id}` lists them, or stop it with "
+            f"`smm-gateway order cancel {order.id}`"
+        )
     if order.state in _NOT_PLACED:
         raise UserError(f"order {order.id} is {order.state}: it has not been handed over yet")
     if order.state in _IN_DOUBT:
@@ -88,6 +94,12 @@ def require_possible(order: Order, status: UpstreamStatus) -> None:
             f"order {order.id} is {order.state}: what was paid back is not taken again, so it "
             f"cannot become {to}"
         )
+
+
+def _is_in_runs(order: Order) -> bool:
+    """Whether it was never handed over itself, and yet has delivered or may."""
+    ended = order.state in (OrderState.COMPLETED, OrderState.PARTIAL)
+    return order.state is OrderState.SCHEDULED or (ended and not order.attempts)
 
 
 def _impossible(order: Order, to: OrderState) -> str:

@@ -13,16 +13,26 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from gateway.catalogue.routing import Standings, first_route
 from gateway.metrics import RUN_LATE_SECONDS, RUNS
+from gateway.orders.failover import planned
 from gateway.orders.lifecycle import move, unchanged
 from gateway.orders.numbering import OrderIds
 from gateway.orders.parts import concluded, delivered, unused
 from gateway.orders.settling import report, write_changes
-from gateway.store import orders
+from gateway.store import orders, services
 from gateway.store import schedules as store
 from gateway.store.connection import Connection, Pool, transaction
+from schemas.catalogue import Service
 from schemas.money import Micros, share_of
-from schemas.orders import FINAL_STATES, Order, OrderChange, OrderState, WireStatus
+from schemas.orders import (
+    FINAL_STATES,
+    Order,
+    OrderChange,
+    OrderState,
+    PlannedRoute,
+    WireStatus,
+)
 from schemas.schedules import NewRun, Run, Schedule
 
 log = structlog.get_logger()
@@ -154,9 +164,15 @@ async def stop_parents(conn: Connection, parents: Sequence[Order]) -> Stops:
 class Schedules:
     """Makes the runs of drip-feeds; ``wake`` is told the providers that have orders waiting."""
 
-    def __init__(self, pool: Pool, wake: Callable[[Iterable[int]], None]) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        wake: Callable[[Iterable[int]], None],
+        standings: Standings | None = None,
+    ) -> None:
         self._pool = pool
         self._wake = wake
+        self._standings = {} if standings is None else standings
         self._ids = OrderIds()
 
     async def advance(self, limit: int = 100) -> int:
@@ -173,23 +189,31 @@ class Schedules:
             plans = await store.list_schedules(conn, [parent.id for parent in parents])
             runs = await _runs_by_parent(conn, parents)
             steps = _steps(parents, plans, runs)
-            made = await self._write(conn, steps)
+            made = await self._write(conn, steps, plans)
         report([step.change for step in steps])
         for run in made:
             _report_run(run, plans[run.parent_id])
         if made:
-            starts = {run.parent_id for run in made}
-            self._wake({parent.provider_id for parent in parents if parent.id in starts})
+            old = {parent.id: parent.provider_id for parent in parents}
+            self._wake({run.provider_id or old[run.parent_id] for run in made})
         return len(parents)
 
-    async def _write(self, conn: Connection, steps: Sequence[Step]) -> list[NewRun]:
+    async def _write(
+        self, conn: Connection, steps: Sequence[Step], plans: Mapping[int, Schedule]
+    ) -> list[NewRun]:
         starts = [step for step in steps if step.number is not None]
         ids = await self._ids.take(conn, len(starts))
-        made = [
-            NewRun(step.change.order.id, step.number, id_, step.charge)
-            for step, id_ in zip(starts, ids, strict=True)
-            if step.number is not None
-        ]
+        sold = {
+            service_id: await services.get_service(conn, service_id)
+            for service_id in {step.change.order.service_id for step in starts}
+        }
+        made = []
+        for step, id_ in zip(starts, ids, strict=True):
+            assert step.number is not None
+            parent = step.change.order
+            pieces = parent.quantity // plans[parent.id].runs
+            route = run_route(parent, sold[parent.service_id], id_, pieces, self._standings)
+            made.append(NewRun(parent.id, step.number, id_, step.charge, route=route))
         if made:
             await store.insert_runs(conn, made)
             await store.set_next_runs(
@@ -197,6 +221,23 @@ class Schedules:
             )
         await write_changes(conn, [step.change for step in steps])
         return made
+
+
+def run_route(
+    parent: Order, service: Service | None, run_id: int, pieces: int, standings: Standings
+) -> PlannedRoute | None:
+    """Where a run is to be sent: chosen anew, as weeks may have passed since its parent's choice.
+
+    None leaves it where its parent was planned for. Nothing is sent there as long as nobody
+    delivers the service, or it is of another type: the run waits.
+    """
+    if service is None or service.type != parent.service_type:
+        return None
+    try:
+        route = first_route(service, run_id, pieces, parent.rate, standings)
+    except ValueError:
+        return None
+    return planned(service, route, pieces)
 
 
 async def _runs_by_parent(

@@ -72,7 +72,15 @@ async def claim_orders(
                        where r.service_id = o.service_id and r.provider_id = o.provider_id
                          and r.upstream_service = o.upstream_service) as route_cost,
                      coalesce((select s.below_cost from service s where s.id = o.service_id), false)
-                         as below_cost""",
+                         as below_cost,
+                     o.parent_id is not null and not exists (
+                         select from route r
+                          where r.service_id = o.service_id and r.provider_id = o.provider_id
+                            and r.upstream_service = o.upstream_service and r.enabled)
+                         as part_without_route,
+                     exists (select from service s
+                              where s.id = o.service_id and s.type <> o.service_type)
+                         as type_changed""",
         provider_id,
         limit,
         lease_ms,

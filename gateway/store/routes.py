@@ -1,8 +1,10 @@
 """Routes of services, and what orders have met at them."""
 
+from collections.abc import Sequence
+
 from gateway.store.connection import Connection
 from schemas.catalogue import NewRoute, RouteChange
-from schemas.orders import RouteKey, Tried
+from schemas.orders import QueuePlace, RouteKey, Tried
 
 
 async def insert_route(conn: Connection, route: NewRoute) -> int | None:
@@ -81,24 +83,43 @@ async def get_doubt(conn: Connection, order_id: int, before_version: int) -> boo
     )
 
 
-async def lock_waiting_elsewhere(
-    conn: Connection, provider_id: int, *, after: int, limit: int
-) -> list[int]:
-    """Lock queued orders of a provider that have a route to another one; their ids, ascending.
+async def lock_services_and_routes(conn: Connection, provider_id: int) -> None:
+    """Lock a provider's routes and their services until the transaction ends, orders aside."""
+    await conn.execute(
+        """select from route r join service s on s.id = r.service_id
+            where r.provider_id = $1 order by s.id, r.id for no key update""",
+        provider_id,
+    )
 
-    Only ids above ``after``; orders that somebody else is just taking are skipped.
+
+async def lock_waiting_elsewhere(
+    conn: Connection,
+    provider_id: int,
+    others: Sequence[int],
+    *,
+    after: QueuePlace,
+    limit: int,
+) -> list[QueuePlace]:
+    """Lock queued orders of a provider that have a route to one of the ``others``, next ones first.
+
+    Only those that are due later than ``after``; orders that somebody else is just taking are
+    skipped.
     """
     rows = await conn.fetch(
-        """select o.id from orders o
-            where o.provider_id = $1 and o.state = 'queued' and o.id > $2
+        """select o.next_at, o.id from orders o
+            where o.provider_id = $1 and o.state = 'queued'
+              and o.next_at >= $3 and (o.next_at, o.id) > ($3, $4)
               and exists (select 1 from route r
-                           where r.service_id = o.service_id and r.provider_id <> $1 and r.enabled)
-            order by o.id limit $3 for no key update of o skip locked""",
+                           where r.service_id = o.service_id and r.provider_id = any($2)
+                             and r.enabled)
+            order by o.next_at, o.id limit $5 for no key update of o skip locked""",
         provider_id,
-        after,
+        others,
+        after.next_at,
+        after.order_id,
         limit,
     )
-    return [row["id"] for row in rows]
+    return [QueuePlace(*row) for row in rows]
 
 
 async def count_waiting(conn: Connection) -> dict[int, int]:

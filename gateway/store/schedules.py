@@ -57,11 +57,16 @@ async def insert_runs(conn: Connection, runs: Sequence[NewRun]) -> None:
     """
     await conn.execute(
         """with given as (
-               select g.*, p as parent, p.quantity / s.runs as pieces,
-                      div(p.cost::numeric * g.number, s.runs)
-                          - div(p.cost::numeric * (g.number - 1), s.runs) as cost
-                 from unnest($1::int[], $2::int[], $3::int[], $4::bigint[], $5::text[])
-                      as g (parent_id, number, order_id, charge, upstream_id)
+               select g.parent_id, g.number, g.order_id, g.charge, g.upstream_id, p as parent,
+                      p.quantity / s.runs as pieces,
+                      coalesce(g.provider_id, p.provider_id) as provider_id,
+                      coalesce(g.upstream_service, p.upstream_service) as upstream_service,
+                      coalesce(g.cost, div(p.cost::numeric * g.number, s.runs)
+                          - div(p.cost::numeric * (g.number - 1), s.runs)) as cost
+                 from unnest($1::int[], $2::int[], $3::int[], $4::bigint[], $5::text[],
+                             $6::int[], $7::text[], $8::bigint[])
+                      as g (parent_id, number, order_id, charge, upstream_id, provider_id,
+                            upstream_service, cost)
                  join orders p on p.id = g.parent_id
                  join schedule s on s.order_id = g.parent_id),
            numbered as (
@@ -70,25 +75,34 @@ async def insert_runs(conn: Connection, runs: Sequence[NewRun]) -> None:
            tried as (
                insert into attempt (order_id, number, provider_id, upstream_service, state,
                                     upstream_id, finished_at)
-               select order_id, 1, (parent).provider_id, (parent).upstream_service, 'placed',
-                      upstream_id, now()
+               select order_id, 1, provider_id, upstream_service, 'placed', upstream_id, now()
                  from given where upstream_id is not null),
            placed as (
                insert into placement (provider_id, upstream_id, order_id)
-               select (parent).provider_id, upstream_id, order_id
+               select provider_id, upstream_id, order_id
                  from given where upstream_id is not null)
            insert into orders (id, parent_id, reseller_id, service_id, service_type, provider_id,
                                upstream_service, upstream_id, state, attempts, link, quantity,
                                parameters, rate, charge, currency, cost, wire_charge, wire_remains,
                                request_id)
            select order_id, parent_id, (parent).reseller_id, (parent).service_id,
-                  (parent).service_type, (parent).provider_id, (parent).upstream_service,
+                  (parent).service_type, provider_id, upstream_service,
                   upstream_id, case when upstream_id is null then 'queued' else 'placed' end,
                   (upstream_id is not null)::int, (parent).link, pieces, (parent).parameters,
                   (parent).rate, charge, (parent).currency, cost, charge, pieces,
                   (parent).request_id
              from given""",
-        *columns(runs, "parent_id", "number", "order_id", "charge", "upstream_id"),
+        *columns(
+            runs,
+            "parent_id",
+            "number",
+            "order_id",
+            "charge",
+            "upstream_id",
+            "provider_id",
+            "upstream_service",
+            "cost",
+        ),
     )
 
 

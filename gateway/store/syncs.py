@@ -10,24 +10,29 @@ def _sync(row: Record) -> SyncRecord:
     return SyncRecord(**{**row, "known": frozenset(row["known"])})
 
 
-async def insert_syncs(conn: Connection, sync_ms: int) -> None:
-    """Plan the first sync of providers that have none, each at its own time within ``sync_ms``."""
+async def insert_syncs(conn: Connection, provider_ids: Sequence[int], sync_ms: int) -> None:
+    """Plan the first sync of those providers that have none, each at its own time within
+    ``sync_ms``.
+    """
     await conn.execute(
         """insert into catalogue_sync (provider_id, next_at)
-           select id, now() + $1 * (0.9 + 0.2 * random()) * interval '1 ms' from provider
-            where id not in (select provider_id from catalogue_sync)
+           select id, now() + $2 * (0.9 + 0.2 * random()) * interval '1 ms' from provider
+            where id = any($1) and id not in (select provider_id from catalogue_sync)
            on conflict do nothing""",
+        provider_ids,
         sync_ms,
     )
 
 
-async def claim_sync(conn: Connection, lease_ms: int) -> int | None:
-    """A provider whose catalogue is due, for the caller alone until the lease ends."""
+async def claim_sync(conn: Connection, provider_ids: Sequence[int], lease_ms: int) -> int | None:
+    """One of these providers whose catalogue is due, for the caller alone until the lease ends."""
     found: int | None = await conn.fetchval(
-        """update catalogue_sync set next_at = now() + $1 * interval '1 ms'
-            where provider_id = (select provider_id from catalogue_sync where next_at <= now()
+        """update catalogue_sync set next_at = now() + $2 * interval '1 ms'
+            where provider_id = (select provider_id from catalogue_sync
+                                  where provider_id = any($1) and next_at <= now()
                                   order by next_at limit 1 for update skip locked)
            returning provider_id""",
+        provider_ids,
         lease_ms,
     )
     return found
@@ -51,6 +56,27 @@ async def get_sync(conn: Connection, provider_id: int) -> SyncRecord | None:
         provider_id,
     )
     return _sync(row) if row else None
+
+
+async def insert_sync_good(
+    conn: Connection, provider_id: int, rows: int, known: Sequence[str], sync_ms: int
+) -> None:
+    """A catalogue was read for the first time, as ``set_sync_good``.
+
+    Where one was taken over before, nothing changes: what it is compared with next, and when,
+    is for syncs alone, which also apply its prices.
+    """
+    await conn.execute(
+        """insert into catalogue_sync (provider_id, next_at, good_at, rows, known)
+           values ($1, now() + $4 * (0.9 + 0.2 * random()) * interval '1 ms', now(), $2, $3)
+           on conflict (provider_id) do update
+              set good_at = excluded.good_at, rows = excluded.rows, known = excluded.known
+            where catalogue_sync.good_at is null""",
+        provider_id,
+        rows,
+        known,
+        sync_ms,
+    )
 
 
 async def set_sync_good(

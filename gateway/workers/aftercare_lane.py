@@ -7,6 +7,7 @@ from gateway.orders.refills import Refiller
 from gateway.orders.tracking import BATCH, Polled
 from gateway.pacing import Pace
 from gateway.workers.loop import Loop
+from gateway.workers.sending import is_set_aside
 from providers.base import Provider
 from schemas.aftercare import RefillState
 from schemas.config import DispatchSettings
@@ -20,7 +21,8 @@ _RECORDING_SECONDS = 5.0
 class AftercareLane:
     """One account's refills and cancellations, one call at a time, paced together with its reads.
 
-    The three duties take turns, so that none keeps another waiting.
+    The three duties take turns, so that none keeps another waiting. While the account is set
+    aside, refills wait like orders; cancellations still go, and what was asked for is followed.
     """
 
     def __init__(
@@ -83,7 +85,7 @@ class AftercareLane:
         return done
 
     async def _refill(self) -> Polled:
-        if self._clock() < self._refills_paused_until:
+        if is_set_aside(self.record) or self._clock() < self._refills_paused_until:
             return Polled(0, answered=True)
         self._refilling = True
         try:

@@ -63,7 +63,8 @@ class SendingLane:
 
         What cannot be recorded by then, because the database is away too, is left to its lease.
         """
-        await self.loop.stop()
+        # Orders whose claim is cut short are never sent, and only a person gets them going again.
+        await self.loop.stop(self._patience)
         if self._sending:
             _, late = await asyncio.wait(self._sending, timeout=self._patience)
             for task in late:

@@ -14,7 +14,7 @@ from gateway.catalogue.snapshot import Catalogue
 from gateway.catalogue.syncing import CatalogueSyncs, sync_catalogue
 from gateway.catalogue.upstreams import adapt, add_provider
 from gateway.errors import UserError
-from gateway.store import changes, services, syncs, versions
+from gateway.store import changes, providers, services, syncs, versions
 from gateway.store.connection import Pool
 from providers.transport import Transport
 from schemas.catalogue import Service, ServiceChange
@@ -365,3 +365,68 @@ async def test_a_gateway_syncs_by_itself(world: World, open_gateway: Any, pool: 
                 return await _rate(pool, done.added[0]) == 1_750_000
 
             await eventually(followed)
+
+
+async def test_an_import_leaves_alone_when_the_next_sync_is_and_what_it_compares_with(
+    pool: Pool, provider: ProviderRecord, sold: int
+) -> None:
+    await _make_due(pool)
+    before = await pool.fetchrow("select * from catalogue_sync")
+    more = [replace(_ROW, service=str(n), rate=Decimal(9)) for n in range(1, 4)]
+    await import_services(pool, provider, UpstreamCatalogue(tuple(more)), _SETTINGS)
+    assert await pool.fetchrow("select * from catalogue_sync") == before
+
+
+async def test_an_import_before_the_first_sync_gives_it_something_to_compare_with(
+    pool: Pool, provider: ProviderRecord
+) -> None:
+    async with pool.acquire() as conn:
+        await syncs.insert_syncs(conn, [provider.id], 60_000)
+        due = await conn.fetchval("select next_at from catalogue_sync")
+        await import_services(pool, provider, UpstreamCatalogue((_ROW,)), _SETTINGS)
+        record = await syncs.get_sync(conn, provider.id)
+        assert record is not None
+        assert (record.rows, record.known, record.good_at is None) == (1, frozenset({"1"}), False)
+        assert await conn.fetchval("select next_at from catalogue_sync") == due
+
+
+async def test_an_account_that_is_worked_by_hand_has_no_catalogue_to_sync(
+    pool: Pool, transport: Transport
+) -> None:
+    async with pool.acquire() as conn:
+        await providers.insert_provider(conn, "people", "manual", "", "", "USD", "{}")
+        people = await providers.get_provider(conn, "people")
+        assert people is not None
+        await _syncs(pool, transport).work()
+        assert await syncs.list_syncs(conn) == []
+        await syncs.insert_syncs(conn, [people.id], 60_000)
+        await _make_due(pool)
+        await _syncs(pool, transport).work()
+        [record] = await syncs.list_syncs(conn)
+        assert record.failure is None
+        assert await conn.fetchval("select next_at <= now() from catalogue_sync")
+
+
+async def test_a_sync_does_not_overwrite_what_an_operator_says_at_the_same_time(
+    pool: Pool, provider: ProviderRecord, sold: int
+) -> None:
+    async with pool.acquire() as operator, pool.acquire() as watcher:
+
+        async def waits() -> bool:
+            return bool(
+                await watcher.fetchval(
+                    "select exists (select from pg_stat_activity"
+                    " where datname = current_database() and wait_event_type = 'Lock')"
+                )
+            )
+
+        async with operator.transaction():
+            await operator.execute("update route set enabled = false, disabled_reason = 'no'")
+            await operator.execute("update service set refill = false where id = $1", sold)
+            changed = replace(_ROW, rate=Decimal("1.1"), minimum=20)
+            sync = asyncio.create_task(_sync(pool, provider, changed))
+            await eventually(waits)
+        await sync
+    service = await _service(pool, sold)
+    assert (service.routes[0].enabled, service.routes[0].disabled_reason) == (False, "no")
+    assert (service.routes[0].cost, service.minimum, service.refill) == (1_100_000, 20, False)

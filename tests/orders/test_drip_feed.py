@@ -373,6 +373,7 @@ async def test_a_drip_feed_that_is_repeated_under_its_name_is_one(line: Line) ->
 async def test_a_tiny_charge_is_shared_out_to_the_last_micro_unit(line: Line) -> None:
     parent = await drip(line, runs=3, rate=1)
     assert (await line.row(parent))["charge"] == 1
+    await line.pool.execute("update orders set below_cost = true")
     await run_all(line, parent)
     runs = await runs_of(line, parent)
     assert [run["charge"] for run in runs] == [0, 0, 1]

@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from gateway.orders.rerouting import reroute_stuck
 from gateway.store import providers, routes, services
 from providers.errors import Rejected, Unavailable
 from schemas.catalogue import RouteChange, ServiceChange
-from schemas.orders import AttemptState, Order, OrderState, Tried
+from schemas.orders import AttemptState, Order, OrderState, QueuePlace, Tried
 from schemas.upstream import RefusalGroup
 from tests.conftest import OpenGateway, eventually
 from tests.orders.line import DISPATCH, Line, faulty
@@ -270,6 +271,50 @@ async def test_orders_leave_a_stuck_provider_for_a_healthy_one_and_wait_without(
     await pair.world.assert_sound()
 
 
+async def test_a_queue_is_not_read_when_its_orders_have_nowhere_to_go(pair: Pair) -> None:
+    [number] = await pair.place(faulty())
+    stuck, well = Standing(usable=False, stuck=True), Standing()
+    first, second = pair.first.provider.id, pair.second.provider.id
+    async with pair.first.pool.acquire() as conn, conn.transaction():
+        await conn.execute("lock table orders in access exclusive mode")
+        async with asyncio.timeout(20):
+            away = {first: stuck, second: stuck}
+            assert await reroute_stuck(pair.first.pool, away) == set()
+    async with pair.first.pool.acquire() as conn, conn.transaction():
+        await conn.execute("select from orders for update")
+        async with asyncio.timeout(20):
+            elsewhere = {first: stuck, second: stuck, second + 1: well}
+            assert await reroute_stuck(pair.first.pool, elsewhere) == set()
+    assert (await pair.row(number))["provider_id"] == first
+
+
+async def test_a_queue_is_read_in_batches_in_the_order_of_its_times(pair: Pair) -> None:
+    made = await pair.place(*[faulty(name=str(n)) for n in range(7)])
+    turns = [made[n] for n in (3, 0, 6, 1, 5, 2, 4)]
+    async with pair.first.pool.acquire() as conn:
+        for turn, number in enumerate(turns):
+            late = "update orders set next_at = '2026-01-01'::timestamptz + $2 where id = $1"
+            await conn.execute(late, number, timedelta(days=turn // 2))
+        found: list[int] = []
+        after: QueuePlace | None = QueuePlace(datetime(2000, 1, 1, tzinfo=UTC), 0)
+        others = [pair.second.provider.id]
+        while after is not None:
+            places = await routes.lock_waiting_elsewhere(
+                conn, pair.first.provider.id, others, after=after, limit=3
+            )
+            found += [place.order_id for place in places]
+            after = places[-1] if places else None
+        nowhere = await routes.lock_waiting_elsewhere(
+            conn,
+            pair.first.provider.id,
+            [pair.first.provider.id + 100],
+            after=QueuePlace(datetime(2000, 1, 1, tzinfo=UTC), 0),
+            limit=3,
+        )
+    assert found == [n for day in range(4) for n in sorted(turns[2 * day : 2 * day + 2])]
+    assert nowhere == []
+
+
 async def test_a_paused_provider_gets_nothing_and_a_resumed_one_again(
     pair: Pair, open_gateway: OpenGateway
 ) -> None:
@@ -378,7 +423,8 @@ async def test_no_order_is_ever_accepted_at_two_panels(
             for line in (pair.first, pair.second):
                 await misbehave(line.panel, chance.choice(_FAULTS), chance.randint(1, 3))
             stuck = Standing(usable=False, stuck=True)
-            standings = {chance.choice(ids): stuck} if chance.random() < 0.7 else {}
+            lost = [chance.choice(ids)] if chance.random() < 0.7 else []
+            standings = {number: stuck if number in lost else Standing() for number in ids}
             await reroute_stuck(pair.first.pool, standings)
             async with pair.first.pool.acquire() as conn:
                 await conn.execute("update provider set held_until = null")

@@ -1,5 +1,6 @@
 """The aftercare lane as the gateway runs it: through stops, and panels that fall silent."""
 
+from gateway.store import providers
 from schemas.aftercare import RefillState
 from tests.conftest import OpenGateway, eventually
 from tests.orders.aftercare import Aftercare
@@ -71,3 +72,32 @@ async def test_a_panel_that_answers_nonsense_is_asked_to_cancel_until_it_answers
         assert await care.calls("cancel") == 3
         assert await line.spent() == 0
         await world.assert_sound()
+
+
+async def test_refills_wait_while_the_account_is_paused_and_cancellations_do_not(
+    world: World, sandbox: SandboxProcess, open_gateway: OpenGateway
+) -> None:
+    async with open_line(world, sandbox) as line:
+        care = Aftercare(line)
+        [done] = await care.completed(faulty(name="done"))
+        [running] = await line.placed(faulty("stall"))
+        await care.refill(done)
+        await care.cancel(running)
+        async with line.pool.acquire() as conn:
+            await providers.set_provider_paused(conn, line.provider.id, "they are moving house")
+        await line.pool.execute("update orders set next_at = now() where next_at < 'infinity'")
+        async with open_gateway():
+
+            async def canceled() -> bool:
+                return (await line.told(running))[0] == "Canceled"
+
+            await eventually(canceled)
+            assert await _states(care) == {RefillState.REQUESTED: 1}
+            async with line.pool.acquire() as conn:
+                await providers.set_provider_paused(conn, line.provider.id, None)
+
+            async def asked() -> bool:
+                return await _states(care) == {RefillState.PLACED: 1}
+
+            await eventually(asked)
+        assert (await care.calls("refill"), await care.calls("cancel")) == (1, 1)

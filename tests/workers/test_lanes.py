@@ -13,7 +13,7 @@ from gateway.store.connection import Pool
 from gateway.workers.reading import TrackingLane
 from providers.transport import Transport
 from schemas.config import SettingsModel, TrackingSettings
-from schemas.orders import OrderState
+from schemas.orders import AttemptState, OrderState
 from schemas.upstream import RefusalGroup
 from tests.conftest import OpenGateway, eventually
 from tests.odd_panels import KEY, OddPanel, serving
@@ -49,6 +49,31 @@ async def test_an_orderly_stop_under_load_leaves_no_order_in_doubt(
         states = await _states(pool)
         assert OrderState.SENDING not in states
         assert OrderState.UNKNOWN not in states
+
+
+async def test_a_stop_while_a_claim_is_slow_sends_what_it_takes(
+    world: World, pool: Pool, sandbox: SandboxProcess, open_gateway: OpenGateway
+) -> None:
+    async with open_line(world, sandbox) as line:
+        await pool.execute(
+            """create function slow() returns trigger language plpgsql as
+               $$ begin perform pg_sleep(6.5); return null; end $$;
+               create constraint trigger slow after insert on attempt
+                   deferrable initially deferred for each row execute function slow()"""
+        )
+        [number] = await line.place(faulty())
+
+        async def claiming() -> bool:
+            return bool(
+                await pool.fetchval(
+                    "select exists (select from pg_stat_activity where wait_event = 'PgSleep')"
+                )
+            )
+
+        async with open_gateway():
+            await eventually(claiming)
+        assert (await line.row(number))["state"] == OrderState.QUEUED
+        assert await line.attempts(number) == [AttemptState.NOT_SENT]
 
 
 async def test_an_account_that_was_broken_and_mended_sends_again(
