@@ -13,7 +13,7 @@ from gateway.errors import UserError
 from gateway.orders.reporting import REPORTED, report_order
 from gateway.store.connection import Pool
 from schemas.catalogue import NewService
-from schemas.orders import OrderRecord
+from schemas.order_records import OrderRecord
 from schemas.services import SERVICE_TYPES, find_service_type
 from schemas.upstream import UpstreamStatus, UpstreamWord
 

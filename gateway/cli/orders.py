@@ -16,7 +16,8 @@ from gateway.store import orders as store
 from gateway.store.connection import Pool
 from schemas.aftercare import CancelRecord
 from schemas.money import format_amount
-from schemas.orders import AttemptRecord, OrderRecord, OrderState
+from schemas.order_records import AttemptRecord, OrderRecord
+from schemas.orders import OrderState
 from schemas.schedules import Run, Schedule
 
 

@@ -10,7 +10,8 @@ from gateway.store import orders, providers
 from gateway.store.connection import Pool
 from providers.registry import is_worked_by_hand
 from schemas.config import TrackingSettings
-from schemas.orders import Order, OrderChange, OrderRecord, OrderState
+from schemas.order_records import OrderRecord
+from schemas.orders import Order, OrderChange, OrderState
 from schemas.upstream import UpstreamStatus, UpstreamWord
 
 #: What an operator may report, and where it takes the order.

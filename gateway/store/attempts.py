@@ -3,14 +3,8 @@
 from collections.abc import Sequence
 
 from gateway.store.connection import Connection, columns
-from schemas.orders import (
-    AttemptRecord,
-    AttemptResult,
-    AttemptState,
-    ClaimedOrder,
-    OrderChange,
-    OrderState,
-)
+from schemas.order_records import AttemptRecord
+from schemas.orders import AttemptResult, AttemptState, ClaimedOrder, OrderChange, OrderState
 
 
 async def insert_attempts(

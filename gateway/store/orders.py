@@ -4,12 +4,12 @@ import json
 from collections.abc import Sequence
 
 from gateway.store.connection import Connection, Record, columns
+from schemas.order_records import OrderRecord
 from schemas.orders import (
     ClaimedOrder,
     NewOrder,
     Order,
     OrderChange,
-    OrderRecord,
     OrderState,
     PolledOrder,
     ToldOrder,
