@@ -307,7 +307,7 @@ async def test_canceling_asks_the_upstream_for_the_run_that_was_sent(
     async with open_gateway():
         async with line.pool.acquire() as conn:
             await conn.execute("update orders set next_at = now() where next_at < 'infinity'")
-        await eventually(ended)
+        await eventually(ended, seconds=60)  # a parent is looked at every few seconds
     assert await line.spent() == 0
     await line.world.assert_sound()
 
