@@ -13,7 +13,7 @@ import structlog
 
 from gateway.catalogue.routing import Standings, cost_of, first_route
 from gateway.catalogue.snapshot import Catalogue, Snapshot
-from gateway.grouping import GroupFailed, Groups
+from gateway.grouping import GroupFailed, Groups, Overloaded
 from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
 from gateway.money.ledger import BalanceLocked, Book
 from gateway.orders.drafting import Draft, redraft
@@ -29,8 +29,9 @@ from schemas.panel_v2 import INCORRECT_SERVICE, NOT_ENOUGH_FUNDS, PanelError
 
 log = structlog.get_logger()
 
-#: A twin of an order that is just being answered asks again after so many seconds, doubling.
-_TWIN_SECONDS = 0.02
+#: A twin of an order that is just being answered asks again after so many seconds, doubling. One
+#: that meets ever new twins is told to come again: it was not placed.
+_TWIN_SECONDS, _LONGEST_TWIN_SECONDS, _MOST_TWIN_TRIES = 0.02, 0.1, 60
 #: Order ids are leased ahead, so that few groups wait for them; a restart loses the spare ones.
 _SPARE_BLOCKS = 4
 
@@ -77,13 +78,12 @@ class Intake:
             PanelError: with the text that the client gets.
             Overloaded, GroupFailed: as ``Groups`` says.
         """
-        pause = _TWIN_SECONDS
-        while True:
+        for tried in range(_MOST_TWIN_TRIES):
             try:
                 return await self._groups.submit(draft)
             except Undecided:
-                await asyncio.sleep(pause)
-                pause *= 2
+                await asyncio.sleep(min(_TWIN_SECONDS * 2**tried, _LONGEST_TWIN_SECONDS))
+        raise Overloaded
 
     async def find_repeated(
         self, name: tuple[int, str], service_id: int | None, read: Read

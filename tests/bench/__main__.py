@@ -133,7 +133,7 @@ class Bench:
     async def _place_orders(self, port: int, pid: int) -> list[int]:
         """Warm up, and make orders of the first reseller whose status can be asked."""
         filled = self._there.filled
-        calls = [add(filled.resellers[0], filled.service, 0)]
+        calls = [add(filled.resellers[0], filled.service, n) for n in range(-1, -_ORDERS_READ, -1)]
         warm = Case("warm-up", 0, calls, '{"order":', "}")
         found: list[int] = []
         while len(found) < _ORDERS_READ:
