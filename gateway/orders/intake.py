@@ -115,7 +115,9 @@ class Intake:
         GROUP_SECONDS.observe(seconds)
         ADDS.labels("accepted").inc(len(accepted))
         ADDS.labels("repeated").inc(len(found) - len(accepted))
-        ADDS.labels("refused").inc(len(drafts) - len(found))
+        # Twins that are told to wait come again, and are counted then.
+        ADDS.labels("refused").inc(sum(isinstance(answer, PanelError) for answer in answers))
+        ADDS.labels("error").inc(sum(isinstance(answer, GroupFailed) for answer in answers))
         if accepted:
             log.info(
                 "intake.committed",

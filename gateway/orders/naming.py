@@ -81,9 +81,10 @@ async def repeated_order(
     async with pool.acquire() as conn:
         order = (await store.list_named_orders(conn, [name])).get(name)
         service = await services.get_service(conn, order.service_id) if order else None
-    if order is None or service is None:
+    kind = SERVICE_TYPES.get(service.type) if service else None
+    if order is None or service is None or kind is None:
         return None
-    taken = [p for p in SERVICE_TYPES[service.type].accepted if p is not MAX_CHARGE]
+    taken = [p for p in kind.accepted if p is not MAX_CHARGE]
     draft = draft_order(
         _without_limits(service),
         read(taken),

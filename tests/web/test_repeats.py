@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from prometheus_client import REGISTRY
 from yarl import URL
 
 from gateway.embedded import Addresses
@@ -88,7 +89,10 @@ async def test_identical_orders_whose_answers_arrived_are_orders_of_their_own(
     customer = await world.reseller()
     async with open_gateway() as gateway, PanelClient(gateway.api_url, customer.key) as client:
         numbers = [await client.add(service, link=LINK) for _ in range(5)]
+        before = REGISTRY.get_sample_value("smm_adds_total", {"outcome": "refused"})
         together = await asyncio.gather(*(client.add(service, link=LINK) for _ in range(40)))
+        # Those that waited for their turn were not refused.
+        assert REGISTRY.get_sample_value("smm_adds_total", {"outcome": "refused"}) == before
     assert len({*numbers, *together}) == 45
     await world.assert_sound()
 
