@@ -17,7 +17,7 @@ _LINKS = "tests/schemas/test_links.py"
 _NAMES = "tests/web/test_external_ids.py"
 _PLANNING = "tests/catalogue/test_planning.py"
 _PRICING = "tests/catalogue/test_pricing.py"
-_REPEATS = "tests/web/test_repeats.py"
+_RECEIPTS = "tests/web/test_receipt_response.py"
 _REFILLS = "tests/orders/test_refills.py"
 _READING = "tests/providers/test_reading.py"
 _TRACKING = "tests/orders/test_tracking.py"
@@ -226,17 +226,9 @@ BUGS = (
     Bug(
         name="a lost answer counts as received",
         file="gateway/web/receipt_response.py",
-        before="""
-        else:
-            self._settle(False)
-
-    def _look""",
-        after="""
-        else:
-            self._settle(True)
-
-    def _look""",
-        test=f"{_REPEATS}::test_an_order_whose_answer_was_lost_is_found_again_by_the_retry",
+        before="    return not poll.poll(0)\n",
+        after="    return True\n",
+        test=f"{_RECEIPTS}::test_a_client_that_has_gone_is_noticed_before_the_loop_learns_of_it",
     ),
     Bug(
         name="a run is made while another one is open",
