@@ -107,3 +107,17 @@ def _check_environment() -> None:
                     f"{variable} names no setting (see config.yaml; levels are parted by __)"
                 )
             model = field.annotation
+
+
+def require_pepper(settings: Settings) -> bytes:
+    """What API keys are hashed with.
+
+    Raises:
+        UserError: when it is not set.
+    """
+    if settings.security.pepper is None:
+        raise UserError(
+            "no pepper: set SMM_SECURITY__PEPPER to a secret of 32 characters or more, and "
+            "keep it, because every API key is hashed with it"
+        )
+    return settings.security.pepper.get_secret_value().encode()

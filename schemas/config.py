@@ -20,6 +20,14 @@ _CURRENCY = re.compile(r"[A-Z]{3,5}", re.ASCII)
 _EXCHANGE_RATE = re.compile(r"\d{1,12}(?:\.\d{1,18})?", re.ASCII)
 
 
+class Role(StrEnum):
+    """What a process does."""
+
+    ALL = "all"
+    WEB = "web"  # answers resellers
+    WORKER = "worker"  # asks upstreams, and does what is due
+
+
 class LogFormat(StrEnum):
     """How log lines look; ``auto`` is text on a terminal and JSON elsewhere."""
 

@@ -38,9 +38,10 @@ def _die_with_parent() -> None:
 class GatewayProcess:
     """``smm-gateway serve`` as a child; the same addresses over every restart.
 
-    Settings are given by section, like ``{"dispatch": {"timeout_ms": 500}}``, and reach the child
-    through its environment; ``settings`` may be changed between starts. Everything that the child
-    prints is appended to ``log``. ``async with`` starts and stops it.
+    ``role`` and ``workers`` are the flags of these names. Settings are given by section, like
+    ``{"dispatch": {"timeout_ms": 500}}``, and reach the child through its environment; ``settings``
+    may be changed between starts. Everything that the child prints is appended to ``log``.
+    ``async with`` starts and stops it.
     """
 
     def __init__(
@@ -51,7 +52,11 @@ class GatewayProcess:
         *,
         settings: Mapping[str, Mapping[str, object]] | None = None,
         start_seconds: float = 30,
+        role: str = "all",
+        workers: int | None = None,
     ) -> None:
+        self.role = role
+        self.workers = workers
         self.log = log
         self.settings = {name: dict(values) for name, values in (settings or {}).items()}
         self.port = free_port()
@@ -92,7 +97,7 @@ class GatewayProcess:
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Start the child and return once its API answers.
+        """Start the child and return once it is ready, which is when its API answers.
 
         Raises:
             RuntimeError: with the end of its log, when it ends or does not answer in time.
@@ -100,7 +105,7 @@ class GatewayProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "gateway", "serve", "--port", str(self.port)),
+                *(sys.executable, "-m", "gateway", "serve", *self._flags()),
                 cwd=_ROOT,
                 env=self._environment(),
                 stdin=DEVNULL,
@@ -110,7 +115,7 @@ class GatewayProcess:
             )
         deadline = time.monotonic() + self._start_seconds
         async with aiohttp.ClientSession() as session:
-            while not await _answers(session, self.url):
+            while not await _answers(session, f"{self.internal_url}/readyz"):
                 if not self.alive or time.monotonic() > deadline:
                     await self.kill()
                     raise RuntimeError(f"the gateway did not start:\n{self.log_text()[-2000:]}")
@@ -150,6 +155,10 @@ class GatewayProcess:
     def log_text(self) -> str:
         """All that the child has printed since its first start."""
         return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
+    def _flags(self) -> list[str]:
+        workers = [] if self.workers is None else ["--workers", str(self.workers)]
+        return ["--port", str(self.port), "--role", self.role, *workers]
 
     def _environment(self) -> dict[str, str]:
         """This process's environment with the child's settings instead of any of ours."""

@@ -39,13 +39,22 @@ def adapt(record: ProviderRecord, transport: Transport) -> tuple[Provider, Budge
     Raises:
         BadAccount: when the account's options cannot work.
     """
-    mine = {k: v for k, v in record.options.items() if k in Budget.model_fields}
-    try:
-        budget = Budget.model_validate(mine)
-    except ValidationError as error:
-        raise _bad_option(record, error) from None
+    budget = budget_of(record)
     policy_of(record, SyncPolicy())
     return create_provider(record.kind, account_of(record), transport), budget
+
+
+def budget_of(record: ProviderRecord) -> Budget:
+    """What we spend at an account.
+
+    Raises:
+        BadAccount: when one of these options cannot be read.
+    """
+    mine = {k: v for k, v in record.options.items() if k in Budget.model_fields}
+    try:
+        return Budget.model_validate(mine)
+    except ValidationError as error:
+        raise _bad_option(record, error) from None
 
 
 def account_of(record: ProviderRecord) -> ProviderAccount:

@@ -5,8 +5,8 @@ import asyncio
 from dataclasses import asdict
 from typing import Any
 
-from gateway.app import migrate_database
 from gateway.cli.session import addresses_of, printing_flags, run_with_database, settings_of, show
+from gateway.database import migrate_database
 from gateway.money.audit import Audit, audit
 from gateway.store.connection import Pool
 

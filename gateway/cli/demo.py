@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from gateway.app import Gateway, connect, migrate_database, require_pepper
+from gateway.app import Gateway
 from gateway.catalogue import importing, upstreams
 from gateway.cli.session import PEPPER_FILE, with_pepper
-from gateway.config import Settings
+from gateway.config import Settings, require_pepper
+from gateway.database import connect, migrate_database
 from gateway.embedded import EmbeddedEngines
 from gateway.embedded.child import Child
 from gateway.embedded.files import write_private

@@ -5,9 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.app import require_pepper
 from gateway.cli.session import number, printing_flags, run_with_database, show, with_pepper
-from gateway.config import Settings
+from gateway.config import Settings, require_pepper
 from gateway.errors import UserError
 from gateway.resellers import accounts
 from gateway.resellers.terms import read_expiry, read_networks

@@ -11,7 +11,7 @@ from typing import Any
 
 import uvloop
 
-from gateway.app import Gateway, migrate_database, require_pepper
+from gateway.app import Gateway
 from gateway.cli import demo
 from gateway.cli.session import (
     addresses_of,
@@ -20,12 +20,14 @@ from gateway.cli.session import (
     settings_of,
     with_pepper,
 )
-from gateway.config import Settings
+from gateway.config import Settings, require_pepper
+from gateway.database import migrate_database
 from gateway.embedded import Addresses, EmbeddedEngines
 from gateway.errors import UserError
 from gateway.log import configure_logging
 from providers.sandbox import SandboxAddress, SandboxSettings, run_sandbox
 from providers.sandbox.journal import JournalInUse
+from schemas.config import Role
 
 
 def add_commands(commands: Any) -> None:
@@ -37,6 +39,14 @@ def add_commands(commands: Any) -> None:
     shown.set_defaults(run=_demo)
     served = commands.add_parser("serve", parents=[flags], help="the API and the workers")
     served.add_argument("--port", type=int, help="of the API (8800)")
+    served.add_argument(
+        "--role",
+        type=Role,
+        choices=list(Role),
+        default=Role.ALL,
+        metavar="ROLE",
+        help="web answers resellers, worker asks upstreams, all does both (all)",
+    )
     served.set_defaults(run=_serve)
     sandbox = commands.add_parser(
         "sandbox", parents=[flags], help="a panel to try things on, also its faults"
@@ -86,10 +96,10 @@ def _serve(arguments: argparse.Namespace) -> int:
                 # Nobody else looks after these engines' database. Commands on the same data
                 # directory reach it already, and say so while it lacks migrations.
                 await migrate_database(settings, addresses.database_url)
-            gateway = Gateway(settings, addresses.database_url, addresses.redis_url)
+            gateway = Gateway(settings, addresses.database_url, addresses.redis_url, arguments.role)
             async with gateway:
                 _spare_the_collector()
-                print(f"API: {gateway.api_url}", flush=True)
+                print(f"API: {gateway.api_url or 'none in this role'}", flush=True)
                 raise UserError(await failed)
 
     return run_until_stopped(serve())

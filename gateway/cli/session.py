@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from gateway.app import connect, require_migrated
 from gateway.config import Settings, load_settings
+from gateway.database import connect, require_migrated
 from gateway.embedded import Addresses, running_addresses
 from gateway.errors import UserError
 from gateway.log import configure_logging

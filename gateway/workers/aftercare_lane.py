@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 
+from gateway.catalogue.standings import is_set_aside
 from gateway.orders.cancellations import Canceller
 from gateway.orders.refills import Refiller
 from gateway.orders.tracking import BATCH, Polled
 from gateway.pacing import Pace
 from gateway.workers.loop import Loop
-from gateway.workers.sending import is_set_aside
 from providers.base import Provider
 from schemas.aftercare import RefillState
 from schemas.config import DispatchSettings

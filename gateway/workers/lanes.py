@@ -9,22 +9,22 @@ import structlog
 
 from gateway.breaker import BreakerState
 from gateway.catalogue.routing import Standing
+from gateway.catalogue.standings import ProviderTable
 from gateway.metrics import PROVIDER_BALANCE, PROVIDER_HELD
 from gateway.orders.cancellations import Canceller
 from gateway.orders.dispatch import Sender
 from gateway.orders.refills import Refiller
 from gateway.orders.tracking import Tracker
 from gateway.pacing import Pace
-from gateway.store import providers, routes
 from gateway.store.connection import Pool
 from gateway.workers.aftercare_lane import AftercareLane
 from gateway.workers.loop import Loop
 from gateway.workers.reading import BalanceLane, TrackingLane
-from gateway.workers.sending import SendingLane, is_set_aside
+from gateway.workers.sending import SendingLane
 from providers.base import Provider
 from providers.registry import is_worked_by_hand
 from schemas.config import Budget, DispatchSettings, TrackingSettings
-from schemas.money import UNIT, Micros
+from schemas.money import UNIT
 from schemas.providers import ProviderRecord
 
 log = structlog.get_logger()
@@ -33,8 +33,6 @@ Clock = Callable[[], float]
 Adapt = Callable[[ProviderRecord], tuple[Provider, Budget]]
 
 _ROSTER_SECONDS = 1.0
-#: Counting what waits reads the whole queue: not every second.
-_COUNT_SECONDS = 10.0
 
 
 class AccountLanes(NamedTuple):
@@ -73,7 +71,7 @@ class Lanes:
         self._tracking = tracking
         self._clock = clock
         self._standings = standings
-        self._exchange = exchange
+        self._table = ProviderTable(pool, clock, exchange)
         self._sender = Sender(pool, dispatch, clock, standings)
         self._tracker = Tracker(pool, tracking, clock)
         self._refiller = Refiller(pool, dispatch, tracking, clock)
@@ -81,8 +79,6 @@ class Lanes:
         self._lanes: dict[int, AccountLanes] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
         self._unusable: dict[int, ProviderRecord] = {}
-        self._waiting: dict[int, int] = {}
-        self._counted_at: float | None = None
         self.roster = Loop("roster", self._follow)
 
     def wake(self, provider_ids: Iterable[int]) -> None:
@@ -92,10 +88,7 @@ class Lanes:
                 lanes.sending.loop.wake()
 
     def wake_aftercare(self, provider_ids: Iterable[int]) -> None:
-        """Refills or cancellations are waiting for these accounts: look now.
-
-        Other processes are not told: they find what waits by looking.
-        """
+        """Refills or cancellations are waiting for these accounts: look now."""
         for provider_id in provider_ids:
             if lanes := self._lanes.get(provider_id):
                 lanes.aftercare.loop.wake()
@@ -106,12 +99,7 @@ class Lanes:
         await asyncio.gather(*self._leaving.values(), *map(_stop, self._lanes.values()))
 
     async def _follow(self) -> float:
-        async with self._pool.acquire() as conn:
-            records = await providers.list_providers(conn)
-            if self._counted_at is None or self._clock() - self._counted_at > _COUNT_SECONDS:
-                self._waiting = await routes.count_waiting(conn)
-                self._counted_at = self._clock()
-        for record in records:
+        for record in await self._table.read():
             PROVIDER_HELD.labels(record.name).set(record.holds > 0)
             if record.balance is not None:
                 PROVIDER_BALANCE.labels(record.name).set(record.balance / UNIT)
@@ -126,24 +114,12 @@ class Lanes:
             if record.id in self._unusable:
                 self._standings[record.id] = Standing(usable=False, stuck=True)
             return
-        away = is_set_aside(record)
         breaker = lanes.sending.breaker
-        opened = breaker.state is BreakerState.OPEN
+        silent = breaker.state is BreakerState.OPEN
         long = breaker.broken_for * 1000 >= self._dispatch.reroute_ms
-        self._standings[record.id] = Standing(
-            usable=not away and not opened,
-            stuck=away or (opened and long),
-            balance=self._in_house(record),
-            waiting=self._waiting.get(record.id, 0),
-            adds_per_minute=lanes.sending.budget.adds_per_minute,
+        self._standings[record.id] = self._table.standing(
+            record, lanes.sending.budget.adds_per_minute, silent=silent, stuck=silent and long
         )
-
-    def _in_house(self, record: ProviderRecord) -> Micros | None:
-        """What an account holds, in the house currency; None where that cannot be said."""
-        exchange = self._exchange(record.currency)
-        if record.balance is None or exchange is None:
-            return None
-        return int(record.balance * exchange)
 
     def _follow_one(self, record: ProviderRecord) -> None:
         lanes = self._lanes.get(record.id)

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import structlog
 
 from gateway.breaker import Breaker
+from gateway.catalogue.standings import is_set_aside
 from gateway.metrics import BREAKER_STATE
 from gateway.orders.dispatch import Sender
 from gateway.orders.failover import Outcome, Withheld
@@ -25,12 +25,6 @@ log = structlog.get_logger()
 _ALARM_AFTER = 3
 #: When stopping, an answer gets so long to be written down.
 _RECORDING_SECONDS = 5.0
-
-
-def is_set_aside(record: ProviderRecord) -> bool:
-    """Whether nothing may be sent to an account now: paused, or refused by its upstream."""
-    held = record.held_until is not None and record.held_until > datetime.now(UTC)
-    return held or record.paused_reason is not None
 
 
 class SendingLane:

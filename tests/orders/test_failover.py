@@ -366,13 +366,15 @@ async def test_a_known_low_balance_makes_new_orders_go_elsewhere(
     async with open_gateway() as gateway:
 
         async def known() -> bool:
-            standing = gateway._standings.get(pair.first.provider.id)
+            standing = gateway._core.standings.get(pair.first.provider.id)
             return standing is not None and standing.balance == 500_000
 
         await eventually(known)
         link = faulty()
-        gateway._intake._catalogue = pair.first.catalogue
-        line = replace(pair.first, intake=gateway._intake)
+        front = gateway._front
+        assert front is not None
+        front._intake._catalogue = pair.first.catalogue
+        line = replace(pair.first, intake=front._intake)
         [number] = await line.place(link, upstream="101")
 
         async def placed() -> bool:

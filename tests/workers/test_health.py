@@ -164,7 +164,7 @@ async def test_a_balance_is_read_kept_and_shown_and_not_read_again_while_it_is_y
     async with open_gateway() as second:
 
         async def stands() -> bool:
-            standing = second._standings.get(first.id)
+            standing = second._core.standings.get(first.id)
             return standing is not None and standing.balance == 12_345_000
 
         await eventually(stands)

@@ -105,7 +105,7 @@ async def _placed(pool: Pool, number: int) -> bool:
 
 
 async def _unusable(gateway: Any, provider_id: int) -> bool:
-    return provider_id in gateway._lanes._unusable
+    return provider_id in gateway._background._lanes._unusable
 
 
 async def test_a_panel_that_answers_nonsense_gets_one_order_at_a_time(
@@ -130,7 +130,7 @@ async def test_a_panel_that_answers_nonsense_gets_one_order_at_a_time(
 
 
 async def _lanes_know(gateway: Any, provider_id: int, option: str) -> bool:
-    pair = gateway._lanes._lanes.get(provider_id)
+    pair = gateway._background._lanes._lanes.get(provider_id)
     return pair is not None and option in pair[0].record.options
 
 

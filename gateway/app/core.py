@@ -1,0 +1,29 @@
+"""What both roles of a process share."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.catalogue.routing import Standing
+from gateway.config import Settings
+from gateway.store.connection import Pool
+
+
+class Hints(Protocol):
+    """Says whose work is waiting, by the ids of provider accounts, here and to other processes."""
+
+    def orders_waiting(self, provider_ids: Iterable[int]) -> None:
+        """Orders are waiting to be sent."""
+
+    def aftercare_waiting(self, provider_ids: Iterable[int]) -> None:
+        """Refills or cancellations are waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Settings, database, hints, and what is known of providers."""
+
+    settings: Settings
+    pool: Pool
+    hints: Hints
+    standings: dict[int, Standing] = field(default_factory=dict)

@@ -1,0 +1,94 @@
+"""The web role: answers resellers, and needs no upstream for it."""
+
+import time
+from contextlib import AsyncExitStack
+
+from prometheus_client import REGISTRY
+
+from gateway.app.core import Core
+from gateway.app.listening import listen
+from gateway.catalogue.snapshot import Catalogue
+from gateway.catalogue.standings import ProviderTable, follow_standings
+from gateway.config import require_pepper
+from gateway.metrics import RequestCounts
+from gateway.orders.intake import Intake
+from gateway.orders.receipts import Receipts, write_receipts
+from gateway.orders.telling import Teller
+from gateway.resellers.keys import KeyRing
+from gateway.web.admission import Admission
+from gateway.web.aftercare import AftercareApi
+from gateway.web.limits import RateLimits, WrongKeys
+from gateway.web.panel_api import PanelApi, public_app
+from gateway.workers.loop import Loop
+
+_CATALOGUE_SECONDS = 1.0
+_RECEIPT_SECONDS = 0.25
+_STANDINGS_SECONDS = 1.0
+
+
+class Front:
+    """The public listener, intake behind it, and the loops that both need."""
+
+    def __init__(self, core: Core, *, keeps_standings: bool) -> None:
+        self._core = core
+        self._keeps_standings = keeps_standings
+        self._table = ProviderTable(core.pool, time.monotonic, core.settings.exchange_rate)
+        self._catalogue = Catalogue()
+        self._receipts = Receipts()
+        self.api_url = ""
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Start in order; the stack stops in the opposite order."""
+        await self._refresh_catalogue()
+        loops = [
+            Loop("catalogue", self._refresh_catalogue),
+            Loop("receipts", self._write_receipts),
+        ]
+        if self._keeps_standings:
+            loops.append(Loop("standings", self._follow_standings))
+        for loop in loops:
+            loop.start()
+            stack.push_async_callback(loop.stop)
+        self._intake = Intake(
+            self._core.pool,
+            self._catalogue,
+            self._core.hints.orders_waiting,
+            self._receipts,
+            largest=self._core.settings.intake.group_size,
+            standings=self._core.standings,
+        )
+        stack.push_async_callback(write_receipts, self._core.pool, self._receipts)
+        stack.push_async_callback(self._intake.finish)
+        await self._listen(stack)
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        counts = RequestCounts()
+        REGISTRY.register(counts)
+        stack.callback(REGISTRY.unregister, counts)
+        pool, settings = self._core.pool, self._core.settings
+        http, limits = settings.http, settings.limits
+        keys = KeyRing(pool, require_pepper(settings))
+        api = PanelApi(
+            admission=Admission(keys, WrongKeys(limits), http.trusted_proxies),
+            limits=RateLimits(limits),
+            catalogue=self._catalogue,
+            intake=self._intake,
+            receipts=self._receipts,
+            teller=Teller(pool),
+            aftercare=AftercareApi(pool, settings.refills, self._core.hints.aftercare_waiting),
+            counts=counts,
+        )
+        self.api_url = await listen(stack, public_app(api), http, "http.port") + "/api/v2"
+
+    async def _refresh_catalogue(self) -> float:
+        async with self._core.pool.acquire() as conn:
+            await self._catalogue.refresh(conn)
+        return _CATALOGUE_SECONDS
+
+    async def _follow_standings(self) -> float:
+        await follow_standings(self._table, self._core.standings)
+        return _STANDINGS_SECONDS
+
+    async def _write_receipts(self) -> float:
+        await write_receipts(self._core.pool, self._receipts)
+        return _RECEIPT_SECONDS

@@ -1,0 +1,113 @@
+"""One gateway process: its roles and its internal listener, on one pool of connections."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+import structlog
+from prometheus_client import REGISTRY
+
+from gateway.app.background import Background
+from gateway.app.core import Core
+from gateway.app.front import Front
+from gateway.app.listening import listen
+from gateway.config import Settings, require_pepper
+from gateway.database import connect, require_migrated
+from gateway.errors import UserError
+from gateway.store import versions
+from gateway.wakeups import Wakeups
+from gateway.web.internal import internal_app
+from schemas.config import Role
+
+log = structlog.get_logger()
+
+
+class Gateway:
+    """One gateway process in its ``role``."""
+
+    def __init__(
+        self, settings: Settings, database_url: str, redis_url: str, role: Role = Role.ALL
+    ) -> None:
+        require_pepper(settings)
+        self._settings = settings
+        self._database_url = database_url
+        self._redis_url = redis_url
+        self._role = role
+        self._ready = False
+        self._front: Front | None = None
+        self._background: Background | None = None
+        self.internal_url = ""
+
+    @property
+    def api_url(self) -> str:
+        """Where resellers are answered; empty in a process that answers none."""
+        return self._front.api_url if self._front else ""
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        self._ready = True
+        log.info("gateway.started", role=self._role, api=self.api_url, internal=self.internal_url)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ready = False
+        await self._stack.aclose()
+        log.info("gateway.stopped")
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Start everything in order; the stack stops it in the opposite order."""
+        self._pool = await connect(self._settings, self._database_url)
+        stack.push_async_callback(self._pool.close)
+        await require_migrated(self._pool)
+        # Until the very end there is somebody to say that this process is stopping.
+        probes = internal_app(REGISTRY, self._missing)
+        self.internal_url = await listen(stack, probes, self._settings.internal, "internal.port")
+        self._core = core = Core(self._settings, self._pool, self)
+        if self._role is not Role.WEB:
+            self._background = Background(core)
+        self._wakeups = self._open_wakeups()
+        if self._background:
+            await self._background.start(stack)
+        self._wakeups.start()
+        stack.push_async_callback(self._wakeups.stop)
+        if self._role is not Role.WORKER:
+            self._front = Front(core, keeps_standings=self._background is None)
+            await self._front.start(stack)
+
+    def _open_wakeups(self) -> Wakeups:
+        try:
+            return Wakeups(self._redis_url, self._background)
+        except ValueError:
+            raise UserError("redis.url cannot be read: write redis://host:port/0") from None
+
+    def orders_waiting(self, provider_ids: Iterable[int]) -> None:
+        """Orders are waiting to be sent, by this process or by another."""
+        if self._background:
+            self._background.wake(provider_ids)
+        self._wakeups.send(provider_ids)
+
+    def aftercare_waiting(self, provider_ids: Iterable[int]) -> None:
+        """Refills or cancellations are waiting, for this process or for another."""
+        if self._background:
+            self._background.wake_aftercare(provider_ids)
+        self._wakeups.send_aftercare(provider_ids)
+
+    async def _missing(self) -> list[str]:
+        if not self._ready:
+            return ["starting or stopping"]
+        try:
+            async with asyncio.timeout(2), self._pool.acquire() as conn:
+                await versions.get_catalogue_version(conn)
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            return [f"database: {type(error).__name__}"]
+        return []
