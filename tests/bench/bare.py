@@ -25,11 +25,12 @@ _KEEP_ALIVE_SECONDS = 75.0  # as the gateway's
 
 @dataclass(frozen=True, slots=True)
 class Instructions:
-    """What to answer to each action, and where the orders are."""
+    """What to answer to each action, and where the orders are; port 0 is a free one."""
 
     database_url: str
     pool_size: int
     answers: dict[str, str]
+    port: int
 
     def line(self) -> str:
         """The form in which the process takes them."""
@@ -66,13 +67,15 @@ class Bare:
 
 
 async def serve(instructions: Instructions) -> None:
-    """Listen on a free port until cancelled."""
+    """Listen until cancelled."""
     pool = await open_pool(instructions.database_url, size=instructions.pool_size)
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_post("/api/v2", Bare(pool, instructions.answers).handle)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE_SECONDS)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
+    # Further processes listen on the first one's port.
+    site = web.TCPSite(runner, "127.0.0.1", instructions.port, backlog=1024, reuse_port=True)
+    await site.start()
     print(runner.addresses[0][1], flush=True)
     await asyncio.Event().wait()
 

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 from tests.bench.stage import OWN_PRICES
 from tests.world import Customer
 
+ADD = "add, 200 resellers"
+ADD_ONE = "add, 1 reseller"
 _VARIETY = 64
 #: No two orders that are on their way at the same time are identical.
 _ORDERS = 20_000
@@ -43,14 +45,14 @@ def all_cases(resellers: Sequence[Customer], service: int, orders: Sequence[int]
     placed = '{"order":'
     return [
         Case(
-            "add, 200 resellers",
+            ADD,
             0.30,
             [add(chosen.choice(resellers), service, n) for n in range(_ORDERS)],
             placed,
             "}",
         ),
         Case(
-            "add, 1 reseller",
+            ADD_ONE,
             0.30,
             [add(first, service, n) for n in range(_ORDERS)],
             placed,

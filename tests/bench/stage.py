@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from schemas.config import Budget, DatabaseSettings
 from schemas.providers import ProviderRecord
 from tests.bench.bare import Instructions
 from tests.bench.load import Measurement, Result
+from tests.bench.processor import with_children
 from tests.sandbox_process import SandboxProcess
 from tests.world import PEPPER, Customer, World
 
@@ -86,34 +87,88 @@ async def party(
         await child.end()
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that can be asked: its port, and the processes that it started with."""
+
+    port: int
+    roots: tuple[int, ...]
+
+    @property
+    def pids(self) -> list[int]:
+        """All its processes now."""
+        return [pid for root in self.roots for pid in with_children(root)]
+
+
 @asynccontextmanager
-async def gateway(engines: Addresses, folder: Path) -> AsyncIterator[tuple[int, Party]]:
-    """The gateway with its defaults, logging JSON to a file: its port and process.
+async def gateway(
+    engines: Addresses, folder: Path, name: str = "gateway", *, workers: int = 1, **settings: str
+) -> AsyncIterator[Server]:
+    """The gateway with its defaults, logging JSON to a file.
 
     Only the limits are out of reach: calls are counted against them all the same.
     """
-    environment = {
+    environment = settings | {
         "SMM_DATABASE__URL": engines.database_url,
         "SMM_REDIS__URL": engines.redis_url,
         "SMM_SECURITY__PEPPER": PEPPER,
         "SMM_LIMITS__REQUESTS_PER_SECOND": "100000",
         "SMM_LIMITS__BURST": "1000000",
     }
-    log = folder / "gateway.log"
-    async with party("gateway", "serve", "--port", "0", log=log, environment=environment) as it:
+    command = ["serve", "--port", "0"]
+    if workers > 1:
+        command += ["--workers", str(workers)]
+    log = folder / f"{name}.log"
+    async with party("gateway", *command, log=log, environment=environment) as it:
         url = (await it.hear()).removeprefix("API: ")
-        yield int(url.split(":")[2].split("/")[0]), it
+        yield Server(int(url.split(":")[2].split("/")[0]), (it.pid,))
 
 
 @asynccontextmanager
 async def bare(
-    engines: Addresses, folder: Path, answers: dict[str, str]
-) -> AsyncIterator[tuple[int, Party]]:
-    """The bare handler: its port and process."""
-    instructions = Instructions(engines.database_url, DatabaseSettings().pool_size, answers)
-    async with party("tests.bench.bare", log=folder / "bare.log") as it:
-        await it.tell(instructions.line())
-        yield int(await it.hear()), it
+    engines: Addresses, folder: Path, answers: dict[str, str], processes: int = 1
+) -> AsyncIterator[Server]:
+    """The bare handler, as so many processes on one port."""
+    parties, port = [], 0
+    async with AsyncExitStack() as stack:
+        for number in range(processes):
+            log = folder / f"bare-{processes}-{number}.log"
+            it = await stack.enter_async_context(party("tests.bench.bare", log=log))
+            instructions = Instructions(
+                engines.database_url, DatabaseSettings().pool_size, answers, port
+            )
+            await it.tell(instructions.line())
+            port = int(await it.hear())
+            parties.append(it)
+        yield Server(port, tuple(it.pid for it in parties))
+
+
+@asynccontextmanager
+async def panel(folder: Path, *, latency: float) -> AsyncIterator[tuple[str, Party]]:
+    """A panel that costs little and answers orders after ``latency`` seconds: its address."""
+    async with party("tests.bench.panel", log=folder / "panel.log") as it:
+        await it.tell(json.dumps({"latency": latency}) + "\n")
+        yield f"http://127.0.0.1:{await it.hear()}/api/v2", it
+
+
+@asynccontextmanager
+async def database(folder: Path) -> AsyncIterator[tuple[Addresses, Pool]]:
+    """Embedded engines with a migrated, empty database, and a pool on it."""
+    async with EmbeddedEngines(folder / "engines") as engines:
+        pool = await open_pool(engines.database_url, size=3)
+        try:
+            async with pool.acquire() as conn:
+                await migrate(conn)
+            yield engines, pool
+        finally:
+            await pool.close()
+
+
+@asynccontextmanager
+async def load(folder: Path) -> AsyncIterator["Load"]:
+    """The load generator."""
+    async with party("tests.bench.load", log=folder / "load.log") as it:
+        yield Load(it)
 
 
 class Load:
@@ -143,23 +198,17 @@ class Stage:
 
 @asynccontextmanager
 async def stage(folder: Path) -> AsyncIterator[Stage]:
-    """Everything but the two servers that are compared."""
+    """Everything but the servers that are compared."""
     async with (
-        EmbeddedEngines(folder / "engines") as engines,
+        database(folder) as (engines, pool),
         SandboxProcess(folder / "sandbox") as sandbox,
-        party("tests.bench.load", log=folder / "load.log") as load,
+        load(folder) as clients,
     ):
-        pool = await open_pool(engines.database_url, size=3)
-        try:
-            yield Stage(engines, pool, await _fill(pool, sandbox), Load(load))
-        finally:
-            await pool.close()
+        yield Stage(engines, pool, await _fill(pool, sandbox), clients)
 
 
 async def _fill(pool: Pool, sandbox: SandboxProcess) -> Filled:
-    """Migrate; the sandbox as a provider with the default budget; services, rich resellers."""
-    async with pool.acquire() as conn:
-        await migrate(conn)
+    """The sandbox as a provider with the default budget; services, rich resellers."""
     world = World(pool)
     provider = await world.sandbox(sandbox, **Budget().model_dump())
     async with pool.acquire() as conn, transaction(conn):
