@@ -358,3 +358,11 @@ class AttemptResult:
     body: str | None
     elapsed_ms: int | None
     refusal: RefusalGroup | None = None
+
+
+class Placement(NamedTuple):
+    """An upstream order that is one of ours."""
+
+    provider_id: int
+    upstream_id: str
+    order_id: int

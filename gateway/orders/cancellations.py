@@ -14,7 +14,8 @@ from gateway.orders.cancelling import (
     canceled,
     step_of,
 )
-from gateway.orders.dispatch import lease_ms, storable
+from gateway.orders.dispatch import lease_ms
+from gateway.orders.recording import storable
 from gateway.orders.schedules import stop_parents
 from gateway.orders.settling import report, write_changes
 from gateway.orders.tracking import Polled

@@ -1,39 +1,33 @@
 """Dispatch: claim ▸ commit the attempt ▸ submit ▸ record.
 
 The attempt is durable before the first byte leaves, and no transaction is open while the network
-is waited for. What an answer means for the order is one pure function,
-``failover.after_attempt``.
+is waited for. ``recording`` writes down what came of it.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import structlog
 
 from gateway.catalogue.routing import Standings, is_too_dear
 from gateway.metrics import ATTEMPTS, UPSTREAM_SECONDS
-from gateway.money.ledger import BalanceLocked
-from gateway.orders.failover import Outcome, Ways, Withheld, after_attempt
+from gateway.orders.failover import Outcome, Withheld
 from gateway.orders.lifecycle import move
+from gateway.orders.recording import Ended, Recorder
 from gateway.orders.settling import report, write_changes
-from gateway.store import attempts, orders, providers, routes, services
-from gateway.store.connection import TRANSIENT, Connection, Pool, transaction
+from gateway.store import attempts, orders
+from gateway.store.connection import Pool, transaction
 from providers.base import Provider
-from providers.errors import Ambiguous, ProviderError, Rejected, Unavailable
+from providers.errors import Ambiguous, ProviderError
 from schemas.config import DispatchSettings
 from schemas.order_parameters import QUANTITY
 from schemas.orders import (
-    AttemptResult,
-    AttemptState,
     ClaimedOrder,
-    Order,
     OrderState,
 )
 from schemas.providers import ProviderRecord
 from schemas.services import SERVICE_TYPES
-from schemas.upstream import Placed, RefusalGroup, Submission
+from schemas.upstream import Placed, Submission
 
 log = structlog.get_logger()
 
@@ -41,10 +35,6 @@ log = structlog.get_logger()
 LEASE_MARGIN_MS = 15_000
 #: A process that was stopped for so long after its claim does not send any more.
 LATE_MS = 5_000
-_RECORD_TRIES = 60
-#: An outcome that cannot be written down now can be later. A proof must not be thrown away because
-#: somebody holds a balance for long.
-_MAY_PASS: tuple[type[Exception], ...] = (*TRANSIENT, BalanceLocked)
 
 
 def lease_ms(settings: DispatchSettings) -> int:
@@ -71,33 +61,6 @@ def submission_of(order: ClaimedOrder) -> Submission:
     return Submission(order.upstream_service, values)
 
 
-def storable(text: str) -> str:
-    """An upstream's text without what a database cannot keep: NUL, and halves of characters."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
-
-
-def attempt_result(order: ClaimedOrder, outcome: Outcome) -> AttemptResult:
-    """The evidence of an attempt, as it is kept."""
-    states: Mapping[type, AttemptState] = {
-        Placed: AttemptState.PLACED,
-        Rejected: AttemptState.REJECTED,
-        Unavailable: AttemptState.NOT_SENT,
-        Withheld: AttemptState.NOT_SENT,
-    }
-    exchange = outcome.exchange
-    return AttemptResult(
-        order_id=order.id,
-        number=order.attempts,
-        state=states.get(type(outcome), AttemptState.UNKNOWN),
-        upstream_id=outcome.upstream_id if isinstance(outcome, Placed) else None,
-        reason=None if isinstance(outcome, Placed) else storable(str(outcome)),
-        http_status=exchange.status if exchange else None,
-        body=storable(exchange.body) if exchange else None,
-        elapsed_ms=exchange.elapsed_ms if exchange else None,
-        refusal=outcome.group if isinstance(outcome, Rejected) else None,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """Orders taken for sending, and when, on the monotonic clock."""
@@ -119,7 +82,7 @@ class Sender:
         self._pool = pool
         self._settings = settings
         self._clock = clock
-        self._standings = {} if standings is None else standings
+        self._recorder = Recorder(pool, settings, {} if standings is None else standings)
 
     async def claim(self, provider: ProviderRecord, limit: int) -> Claim:
         """Take orders and commit their attempts: after this they count as possibly sent."""
@@ -148,7 +111,7 @@ class Sender:
             outcome=type(outcome).__name__,
             reason=None if isinstance(outcome, Placed) else str(outcome),
         )
-        await self._record(provider, order, outcome)
+        await self._recorder.record(Ended(provider, order, outcome))
         return outcome
 
     async def _submit(
@@ -180,81 +143,6 @@ class Sender:
             return Ambiguous(f"the adapter failed: {type(error).__name__}")
         finally:
             UPSTREAM_SECONDS.labels(provider.name, "add").observe(self._clock() - began)
-
-    async def _record(
-        self, provider: ProviderRecord, order: ClaimedOrder, outcome: Outcome
-    ) -> None:
-        """Write an outcome down, trying for a while when the database is away.
-
-        When that fails too, the lease ends and the order becomes ``unknown``: frozen, not lost.
-        """
-        for tried in range(_RECORD_TRIES):
-            try:
-                await self._record_once(provider, order, outcome)
-                return
-            except _MAY_PASS as error:
-                log.warning(
-                    "attempt.record_delayed",
-                    order_id=order.id,
-                    request_id=order.request_id,
-                    reason=type(error).__name__,
-                )
-                await asyncio.sleep(min(2**tried / 10, 5))
-            except Exception:
-                log.exception(
-                    "attempt.not_recorded", order_id=order.id, request_id=order.request_id
-                )
-                return
-        log.error("attempt.not_recorded", order_id=order.id, request_id=order.request_id)
-
-    async def _record_once(
-        self, provider: ProviderRecord, order: ClaimedOrder, outcome: Outcome
-    ) -> None:
-        async with self._pool.acquire() as conn, transaction(conn):
-            [locked] = await orders.lock_orders(conn, [order.id])
-            result = attempt_result(order, outcome)
-            if not await attempts.set_attempt_result(conn, result):
-                return
-            ways = await self._ways(conn, locked, outcome)
-            changes = after_attempt(locked, outcome, self._settings, ways)
-            if isinstance(outcome, Placed) and not await attempts.insert_placement(
-                conn, provider.id, outcome.upstream_id, order.id
-            ):
-                changes = [move(locked, OrderState.REVIEW, "upstream_id_reused")]
-            for change in changes:  # of one order, one after the other
-                await write_changes(conn, [change])
-            await self._judge_account(conn, provider, outcome)
-        report(changes)
-
-    async def _ways(self, conn: Connection, order: Order, outcome: Outcome) -> Ways:
-        """Where the order could go instead; what it has tried includes the attempt just ended."""
-        if not isinstance(outcome, Rejected | Unavailable):
-            return Ways()
-        return Ways(
-            service=await services.get_service(conn, order.service_id),
-            tried=await routes.list_tried(conn, order.id),
-            standings=self._standings,
-            was_in_doubt=await routes.get_doubt(conn, order.id, order.version),
-        )
-
-    async def _judge_account(
-        self, conn: Connection, provider: ProviderRecord, outcome: Outcome
-    ) -> None:
-        """Set an account without funds or with a bad key aside; free one that works again."""
-        if isinstance(outcome, Rejected) and outcome.group is RefusalGroup.ACCOUNT:
-            doubled = self._settings.hold_ms * 2 ** min(provider.holds, 20)
-            pause = timedelta(milliseconds=min(doubled, self._settings.retry_last_ms))
-            reason = storable(str(outcome))
-            if await providers.set_provider_held(conn, provider.id, reason, pause):
-                log.error(
-                    "provider.held",
-                    provider=provider.name,
-                    reason=reason,
-                    seconds=pause.total_seconds(),
-                    hint="top up the account or correct its key; orders wait meanwhile",
-                )
-        elif provider.holds and isinstance(outcome, Placed | Rejected):
-            await providers.set_provider_free(conn, provider.id)
 
 
 def _withheld(provider: ProviderRecord, order: ClaimedOrder) -> Withheld | None:

@@ -9,7 +9,8 @@ import structlog
 
 from gateway.errors import UserError
 from gateway.metrics import REFILLS, UPSTREAM_SECONDS
-from gateway.orders.dispatch import LATE_MS, lease_ms, storable
+from gateway.orders.dispatch import LATE_MS, lease_ms
+from gateway.orders.recording import storable
 from gateway.orders.refilling import (
     RefillOutcome,
     after_refill_call,

@@ -4,7 +4,14 @@ from collections.abc import Sequence
 
 from gateway.store.connection import Connection, columns
 from schemas.order_records import AttemptRecord
-from schemas.orders import AttemptResult, AttemptState, ClaimedOrder, OrderChange, OrderState
+from schemas.orders import (
+    AttemptResult,
+    AttemptState,
+    ClaimedOrder,
+    OrderChange,
+    OrderState,
+    Placement,
+)
 
 
 async def insert_attempts(
@@ -28,24 +35,30 @@ async def insert_attempts(
     )
 
 
-async def set_attempt_result(conn: Connection, result: AttemptResult) -> bool:
-    """Record how an attempt ended; False when it is already decided otherwise."""
-    tag = await conn.execute(
-        """update attempt
-              set state = $3, upstream_id = $4, reason = $5, http_status = $6, body = $7,
-                  elapsed_ms = $8, refusal = $9, finished_at = now()
-            where order_id = $1 and number = $2 and state in ('intent', 'unknown')""",
-        result.order_id,
-        result.number,
-        result.state,
-        result.upstream_id,
-        result.reason,
-        result.http_status,
-        result.body,
-        result.elapsed_ms,
-        result.refusal,
+async def set_attempt_results(conn: Connection, results: Sequence[AttemptResult]) -> set[int]:
+    """Record how attempts ended, one of each order at most; the ids of their orders.
+
+    Those that are already decided otherwise are left out.
+    """
+    rows = await conn.fetch(
+        """update attempt a
+              set state = r.state, upstream_id = r.upstream_id, reason = r.reason,
+                  http_status = r.http_status, body = r.body, elapsed_ms = r.elapsed_ms,
+                  refusal = r.refusal, finished_at = now()
+             from unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[],
+                         $7::text[], $8::int[], $9::text[])
+                  as r (order_id, number, state, upstream_id, reason, http_status, body,
+                        elapsed_ms, refusal)
+            where a.order_id = r.order_id and a.number = r.number
+              and a.order_id = any($1) and a.state in ('intent', 'unknown')
+           returning a.order_id""",
+        *columns(
+            results,
+            *("order_id", "number", "state", "upstream_id", "reason", "http_status", "body"),
+            *("elapsed_ms", "refusal"),
+        ),
     )
-    return tag == "UPDATE 1"
+    return {row["order_id"] for row in rows}
 
 
 async def set_attempts_unknown(
@@ -61,19 +74,23 @@ async def set_attempts_unknown(
     return [row["order_id"] for row in rows]
 
 
-async def insert_placement(
-    conn: Connection, provider_id: int, upstream_id: str, order_id: int
-) -> bool:
-    """Claim an upstream order for one of ours; False when another order of ours has it."""
-    tag = await conn.execute(
-        """insert into placement (provider_id, upstream_id, order_id) values ($1, $2, $3)
+async def insert_placements(conn: Connection, placements: Sequence[Placement]) -> set[int]:
+    """Claim upstream orders for orders of ours; the ids of those that have theirs now.
+
+    Left out are those whose upstream order belongs to another order of ours.
+
+    Raises:
+        asyncpg.CardinalityViolationError: when two of the placements are the same upstream order.
+    """
+    rows = await conn.fetch(
+        """insert into placement (provider_id, upstream_id, order_id)
+           select * from unnest($1::int[], $2::text[], $3::int[])
            on conflict (provider_id, upstream_id) do update set order_id = excluded.order_id
-            where placement.order_id = excluded.order_id""",
-        provider_id,
-        upstream_id,
-        order_id,
+            where placement.order_id = excluded.order_id
+           returning order_id""",
+        *columns(placements, "provider_id", "upstream_id", "order_id"),
     )
-    return tag == "INSERT 0 1"
+    return {row["order_id"] for row in rows}
 
 
 async def list_placed(conn: Connection, provider_id: int, upstream_ids: Sequence[str]) -> set[str]:
