@@ -79,6 +79,14 @@ def load_settings(named: Path | None = None, **flags: Any) -> Settings:
         raise UserError(f"{error}: levels are parted by __, see config.yaml") from None
 
 
+def data_dir_of(settings: Settings) -> Path:
+    """Where this machine's files are: as set, else the user's data folder, never the checkout."""
+    if settings.data_dir is not None:
+        return settings.data_dir
+    home = os.environ.get("XDG_DATA_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "share") / "smm-gateway"
+
+
 def _values_of(file: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))

@@ -21,6 +21,16 @@ GROUP_SIZE = Histogram(
 GROUP_SECONDS = Histogram(
     "smm_intake_group_seconds", "Duration of an intake transaction", buckets=_FAST
 )
+COMMIT_DOUBTS = Counter(
+    "smm_commit_doubts_total",
+    "Transactions whose COMMIT got no answer, by what they were and what became of them",
+    ["work", "outcome"],
+)
+DOUBTFUL_ORDERS = Counter(
+    "smm_doubtful_orders_total", "Orders given up in doubt, by what they turned out as", ["outcome"]
+)
+SPOOL_ENTRIES = Gauge("smm_spool_entries", "What the database does not know yet", ["kind"])
+SPOOL_BYTES = Gauge("smm_spool_bytes", "Size of this process's spool")
 ATTEMPTS = Counter("smm_attempts_total", "Submissions to upstreams", ["provider", "outcome"])
 UPSTREAM_SECONDS = Histogram(
     "smm_upstream_seconds", "Duration of upstream calls", ["provider", "action"], buckets=_SLOW

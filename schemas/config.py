@@ -86,9 +86,14 @@ class LimitSettings(_Section):
 
 
 class IntakeSettings(_Section):
-    """``group_size`` is the largest number of orders in one intake transaction."""
+    """``group_size`` is the largest number of orders in one intake transaction.
+
+    Clients are held for ``hold_ms`` while it is not known whether their orders were committed: a
+    failover takes about 20 seconds.
+    """
 
     group_size: int = Field(default=250, ge=1, le=5000)
+    hold_ms: int = Field(default=25_000, ge=100, le=300_000)
 
 
 class DispatchSettings(_Section):

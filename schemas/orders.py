@@ -297,7 +297,10 @@ class PolledOrder:
 
 @dataclass(frozen=True, slots=True)
 class NamedOrder:
-    """An order that a reseller has placed under an external id; ``parameters`` is JSON."""
+    """An order that a reseller has placed under an external id; ``parameters`` is JSON.
+
+    A ``young`` one may be visible before it is safe.
+    """
 
     id: int
     service_id: int
@@ -306,6 +309,7 @@ class NamedOrder:
     parameters: str | None
     runs: int | None
     interval_minutes: int | None
+    young: bool = False
 
 
 class OrderMark(NamedTuple):

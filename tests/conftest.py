@@ -109,7 +109,7 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxProcess]:
 
 
 @pytest.fixture
-def open_gateway(engines: Addresses, database_url: str) -> OpenGateway:
+def open_gateway(engines: Addresses, database_url: str, tmp_path: Path) -> OpenGateway:
     """Opens gateways in this process, on the test's database, impatient enough for tests.
 
     Takes settings by section, like ``dispatch={"timeout_ms": 500}``.
@@ -117,6 +117,7 @@ def open_gateway(engines: Addresses, database_url: str) -> OpenGateway:
 
     def opened(**sections: dict[str, Any]) -> Gateway:
         settings: dict[str, Any] = {
+            "data_dir": tmp_path / "data",
             "security": {"pepper": PEPPER},
             "http": {"port": 0},
             "dispatch": {"idle_ms": 20, "retry_first_ms": 50, "hold_ms": 50},

@@ -58,6 +58,7 @@ class GatewayProcess:
         self.role = role
         self.workers = workers
         self.log = log
+        self.data_dir = log.with_suffix(".data")
         self.settings = {name: dict(values) for name, values in (settings or {}).items()}
         self.port = free_port()
         self.internal_port = free_port()
@@ -163,6 +164,7 @@ class GatewayProcess:
     def _environment(self) -> dict[str, str]:
         """This process's environment with the child's settings instead of any of ours."""
         found = {name: value for name, value in os.environ.items() if not name.startswith("SMM_")}
+        found["SMM_DATA_DIR"] = str(self.data_dir)
         for sections in (_SETTINGS, self._own, self.settings):
             for section, values in sections.items():
                 for name, value in values.items():

@@ -48,6 +48,7 @@ class Background:
             time.monotonic,
             self._core.standings,
             settings.exchange_rate,
+            self._core.spool,
         )
         self._schedules = Schedules(
             self._pool, self._core.hints.orders_waiting, self._core.standings

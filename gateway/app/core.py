@@ -6,6 +6,7 @@ from typing import Protocol
 
 from gateway.catalogue.routing import Standing
 from gateway.config import Settings
+from gateway.spool import Spool
 from gateway.store.connection import Pool
 
 
@@ -21,9 +22,10 @@ class Hints(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Settings, database, hints, and what is known of providers."""
+    """Settings, database, hints, spool, and what is known of providers."""
 
     settings: Settings
     pool: Pool
     hints: Hints
+    spool: Spool
     standings: dict[int, Standing] = field(default_factory=dict)

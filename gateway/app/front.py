@@ -11,6 +11,7 @@ from gateway.catalogue.snapshot import Catalogue
 from gateway.catalogue.standings import ProviderTable, follow_standings
 from gateway.config import require_pepper
 from gateway.metrics import RequestCounts
+from gateway.orders.doubts import Hold
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts, write_receipts
 from gateway.orders.telling import Teller
@@ -54,8 +55,10 @@ class Front:
             self._catalogue,
             self._core.hints.orders_waiting,
             self._receipts,
+            self._core.spool,
             largest=self._core.settings.intake.group_size,
             standings=self._core.standings,
+            hold=Hold(self._core.settings.intake.hold_ms / 1000),
         )
         stack.push_async_callback(write_receipts, self._core.pool, self._receipts)
         stack.push_async_callback(self._intake.finish)

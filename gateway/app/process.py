@@ -14,12 +14,16 @@ from gateway.app.background import Background
 from gateway.app.core import Core
 from gateway.app.front import Front
 from gateway.app.listening import listen
-from gateway.config import Settings, require_pepper
+from gateway.config import Settings, data_dir_of, require_pepper
 from gateway.database import connect, require_migrated
 from gateway.errors import UserError
+from gateway.orders.recording import Recorder
+from gateway.orders.replaying import Replays
+from gateway.spool import Spool
 from gateway.store import versions
 from gateway.wakeups import Wakeups
 from gateway.web.internal import internal_app
+from gateway.workers.loop import Loop
 from schemas.config import Role
 
 log = structlog.get_logger()
@@ -72,7 +76,13 @@ class Gateway:
         # Until the very end there is somebody to say that this process is stopping.
         probes = internal_app(REGISTRY, self._missing)
         self.internal_url = await listen(stack, probes, self._settings.internal, "internal.port")
-        self._core = core = Core(self._settings, self._pool, self)
+        spool = Spool(data_dir_of(self._settings) / "spool")
+        stack.push_async_callback(spool.close)
+        self._core = core = Core(self._settings, self._pool, self, spool)
+        recorder = Recorder(self._pool, self._settings.dispatch, spool, core.standings)
+        replays = Loop("spool", Replays(self._pool, spool, recorder).work)
+        replays.start()
+        stack.push_async_callback(replays.stop)
         if self._role is not Role.WEB:
             self._background = Background(core)
         self._wakeups = self._open_wakeups()

@@ -21,6 +21,7 @@ from gateway.cli import (
 from gateway.embedded import EmbeddedError
 from gateway.errors import UserError
 from gateway.money.ledger import BalanceLocked
+from gateway.store.connection import CommitInDoubt
 from providers.account import BadAccount
 
 _GROUPS = (
@@ -60,6 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except BalanceLocked:
         print("smm-gateway: the balance is in use just now: try again in a moment", file=sys.stderr)
+        return 2
+    except CommitInDoubt:
+        print(
+            "smm-gateway: it is not known whether this was done, because the database broke off its"
+            " answer: look at what you wanted to change before you repeat it",
+            file=sys.stderr,
+        )
         return 2
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130

@@ -16,11 +16,10 @@ from gateway.cli import demo
 from gateway.cli.session import (
     addresses_of,
     common_flags,
-    data_dir_of,
     settings_of,
     with_pepper,
 )
-from gateway.config import Settings, require_pepper
+from gateway.config import Settings, data_dir_of, require_pepper
 from gateway.database import migrate_database
 from gateway.embedded import Addresses, EmbeddedEngines
 from gateway.errors import UserError

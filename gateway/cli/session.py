@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from gateway.config import Settings, load_settings
+from gateway.config import Settings, data_dir_of, load_settings
 from gateway.database import connect, require_migrated
 from gateway.embedded import Addresses, running_addresses
 from gateway.errors import UserError
@@ -78,14 +77,6 @@ def rate(text: str, flag: str) -> Micros:
         return parse_rate(text)
     except BadAmount as error:
         raise UserError(f"{flag} {text}: {error}") from None
-
-
-def data_dir_of(settings: Settings) -> Path:
-    """Where embedded engines live: as set, else the user's data folder, never the checkout."""
-    if settings.data_dir is not None:
-        return settings.data_dir
-    home = os.environ.get("XDG_DATA_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "share") / "smm-gateway"
 
 
 def addresses_of(settings: Settings) -> Addresses:

@@ -6,6 +6,7 @@ is waited for. ``recording`` writes down what came of it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -15,8 +16,10 @@ from gateway.orders.failover import Outcome, Withheld
 from gateway.orders.lifecycle import move
 from gateway.orders.recording import Ended, Recorder
 from gateway.orders.settling import report, write_changes
+from gateway.orders.unclaiming import give_back
+from gateway.spool import Spool
 from gateway.store import attempts, orders
-from gateway.store.connection import Pool, transaction
+from gateway.store.connection import CommitInDoubt, Pool, transaction
 from providers.base import Provider
 from providers.errors import Ambiguous, ProviderError
 from schemas.config import DispatchSettings
@@ -77,22 +80,28 @@ class Sender:
         pool: Pool,
         settings: DispatchSettings,
         clock: Callable[[], float],
+        spool: Spool,
         standings: Standings | None = None,
     ) -> None:
         self._pool = pool
         self._settings = settings
         self._clock = clock
-        self._recorder = Recorder(pool, settings, {} if standings is None else standings)
+        self._recorder = Recorder(pool, settings, spool, {} if standings is None else standings)
 
     async def claim(self, provider: ProviderRecord, limit: int) -> Claim:
         """Take orders and commit their attempts: after this they count as possibly sent."""
-        at = self._clock()
-        async with self._pool.acquire() as conn, transaction(conn):
-            taken = await orders.claim_orders(
-                conn, provider.id, limit=limit, lease_ms=lease_ms(self._settings)
-            )
-            if taken:
-                await attempts.insert_attempts(conn, provider.id, taken)
+        at, lease = self._clock(), lease_ms(self._settings)
+        taken: Sequence[ClaimedOrder] = ()
+        claimed_at: datetime | None = None
+        try:
+            async with self._pool.acquire() as conn, transaction(conn, patience=LATE_MS / 1000):
+                taken = await orders.claim_orders(conn, provider.id, limit=limit, lease_ms=lease)
+                if taken:
+                    claimed_at = await attempts.insert_attempts(conn, provider.id, taken)
+        except CommitInDoubt:
+            if claimed_at is not None:
+                await give_back(self._pool, taken, claimed_at, lease / 1000)
+            return Claim((), at)
         return Claim(taken, at)
 
     async def send(

@@ -16,15 +16,19 @@ from gateway.catalogue.snapshot import Catalogue, Snapshot
 from gateway.grouping import GroupFailed, Groups, Overloaded
 from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
 from gateway.money.ledger import BalanceLocked, Book
+from gateway.orders.barrier import Barrier
+from gateway.orders.doubts import Group, Hold, InDoubt, give_up, run_again
 from gateway.orders.drafting import Draft, redraft
-from gateway.orders.naming import Names, Read, repeated_order
+from gateway.orders.earlier import Accepted, Earlier
+from gateway.orders.naming import Read, repeated_order
 from gateway.orders.receipts import Receipts
-from gateway.orders.repeats import Clue, Repeats, Undecided, clue_of
+from gateway.orders.repeats import Undecided
 from gateway.orders.subscriptions import posts_paid
+from gateway.spool import Spool
 from gateway.store import orders, versions
-from gateway.store.connection import Connection, Pool, transaction
+from gateway.store.connection import CommitInDoubt, Connection, Pool, set_aside, transaction
 from gateway.store.versions import ORDER_ID_BLOCK
-from schemas.orders import NewOrder, OrderMark
+from schemas.orders import NewOrder
 from schemas.panel_v2 import INCORRECT_SERVICE, NOT_ENOUGH_FUNDS, PanelError
 
 log = structlog.get_logger()
@@ -37,31 +41,34 @@ _SPARE_BLOCKS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """The order that a draft became, or the one that it repeats.
+class Run:
+    """One transaction of a group: its drafts at the prices of a version of the catalogue."""
 
-    ``mark`` is set where it matters whether the answer arrives: settle it in the receipts.
-    """
-
-    order_id: int
-    repeated: bool = False
-    mark: OrderMark | None = None
+    group: Group
+    priced: Sequence[Draft | Exception]
+    version: int
+    skip_locked: bool
 
 
 class Intake:
     """Accepts drafts; after each commit ``wake`` is told the providers that have orders waiting."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a transaction needs
         self,
         pool: Pool,
         catalogue: Catalogue,
         wake: Callable[[Iterable[int]], None],
         receipts: Receipts,
+        spool: Spool,
         *,
         largest: int,
         standings: Standings | None = None,
+        hold: Hold = Hold(),  # noqa: B008 - a value that nobody can change
     ) -> None:
         self._pool = pool
+        self._spool = spool
+        self._hold = hold
+        self._barrier = Barrier(pool)
         self._catalogue = catalogue
         self._wake = wake
         self._receipts = receipts
@@ -93,17 +100,17 @@ class Intake:
         Raises:
             PanelError: as ``naming.repeated_order``.
         """
-        order_id = await repeated_order(self._pool, name, service_id, read)
-        return None if order_id is None else Accepted(order_id, repeated=True)
+        order = await repeated_order(self._pool, name, service_id, read)
+        if order is None:
+            return None
+        if order.young:
+            await self._barrier.pass_through()
+        return Accepted(order.id, repeated=True)
 
     async def _accept(self, drafts: Sequence[Draft]) -> Sequence[Accepted | Exception]:
         began = time.perf_counter()
         try:
-            try:
-                answers = await self._commit(drafts)
-            except BalanceLocked:
-                # Somebody holds on to one balance: the other resellers must not wait for that.
-                answers = await self._commit(drafts, skip_locked=True)
+            answers = await self._answers(Group(drafts))
         except Exception:
             ADDS.labels("error").inc(len(drafts))
             raise
@@ -129,33 +136,74 @@ class Intake:
             self._wake(planned)
         return answers
 
+    async def _answers(self, group: Group) -> Sequence[Accepted | Exception]:
+        """Commit a group, and find out whether that happened where its COMMIT is not answered."""
+        try:
+            try:
+                return await self._commit(group)
+            except BalanceLocked:
+                # Somebody holds on to one balance: the other resellers must not wait for that.
+                return await self._commit(group, skip_locked=True)
+        except CommitInDoubt:
+            answers = await run_again(self._pool, group, lambda: self._commit(group))
+        if answers is None:
+            await give_up(group, self._receipts, self._spool)
+            return [InDoubt("it is not known whether the order was placed")] * len(group.drafts)
+        return answers
+
     async def _commit(
-        self, drafts: Sequence[Draft], *, skip_locked: bool = False
+        self, group: Group, *, skip_locked: bool = False
     ) -> list[Accepted | Exception]:
-        """Charge and write a group, at the prices of the catalogue version that is true in it."""
+        """Charge and write a group, at the prices of the catalogue version that is true then."""
         snapshot = self._catalogue.current
-        priced: list[Draft | Exception] = list(drafts)
-        clues = [clue_of(draft) for draft in drafts]
-        received = self._receipts.arrived()
-        async with self._pool.acquire() as conn:
+        priced: list[Draft | Exception] = list(group.drafts)
+        turn = asyncio.timeout(group.turn(self._hold))
+        async with turn as limit, self._pool.acquire() as conn:
             while True:
-                await self._lease_ids(conn, len(drafts))
-                async with transaction(conn):
-                    resellers = {draft.reseller_id for draft in drafts}
-                    book = await Book.open(conn, resellers, skip_locked=skip_locked)
-                    names = await Names.open(conn, drafts)
-                    repeats = await Repeats.open(conn, clues, self._receipts)
-                    answers, accepted = self._decide(drafts, priced, clues, book, names, repeats)
-                    if current := await orders.insert_orders(conn, accepted, snapshot.version):
-                        await book.write(conn)
-                        await names.write(conn)
-                        await repeats.write(conn, received)
-                if current:
-                    self._planned.update(order.provider_id for order in accepted)
-                    self._receipts.forget(received)
+                run = Run(group, priced, snapshot.version, skip_locked)
+                try:
+                    answers = await self._run(conn, run, limit)
+                except asyncio.CancelledError:
+                    # It does not answer: to cancel in good order would wait for that too.
+                    set_aside(conn)
+                    raise
+                if answers is not None:
                     return answers
                 snapshot = await self._catalogue.refresh(conn)
-                priced = [_repriced(draft, snapshot) for draft in drafts]
+                priced = [_repriced(draft, snapshot) for draft in group.drafts]
+
+    async def _run(
+        self, conn: Connection, run: Run, limit: asyncio.Timeout
+    ) -> list[Accepted | Exception] | None:
+        """One transaction; None when the catalogue has moved on. ``limit`` ends at its COMMIT.
+
+        Raises:
+            CommitInDoubt: the group knows then which orders that concerns.
+        """
+        group, clock = run.group, asyncio.get_running_loop().time
+        limit.reschedule(clock() + group.turn(self._hold))
+        await self._lease_ids(conn, len(group.drafts))
+        received = self._receipts.arrived()
+        current, asked_at, accepted = False, 0.0, list[NewOrder]()
+        try:
+            async with transaction(conn, patience=self._hold.patience(group.until)):
+                resellers = {draft.reseller_id for draft in group.drafts}
+                book = await Book.open(conn, resellers, skip_locked=run.skip_locked)
+                earlier = await Earlier.open(conn, group, self._receipts)
+                answers, accepted = self._decide(run, book, earlier)
+                if current := await orders.insert_orders(conn, accepted, run.version):
+                    await book.write(conn)
+                    await earlier.write(conn, received)
+                limit.reschedule(None)  # a COMMIT is never cut off
+                asked_at = clock()
+        except CommitInDoubt:
+            group.doubt(accepted if current else (), self._hold, asked_at)
+            raise
+        if not current:
+            return None
+        self._planned.update(order.provider_id for order in (*accepted, *group.doubtful.values()))
+        self._receipts.forget(received)
+        return answers
 
     async def _lease_ids(self, conn: Connection, number: int) -> None:
         """Have at least ``number`` ids at hand, the lowest at the end of the list."""
@@ -166,47 +214,28 @@ class Intake:
             self._ids[:0] = leased[::-1]
 
     def _decide(
-        self,
-        drafts: Sequence[Draft],
-        priced: Sequence[Draft | Exception],
-        clues: Sequence[Clue],
-        book: Book,
-        names: Names,
-        repeats: Repeats,
+        self, run: Run, book: Book, earlier: Earlier
     ) -> tuple[list[Accepted | Exception], list[NewOrder]]:
         answers: list[Accepted | Exception] = []
         accepted: list[NewOrder] = []
-        for asked, draft, clue in zip(drafts, priced, clues, strict=True):
-            if (earlier := _earlier(asked, clue, names, repeats)) is not None:
+        group = run.group
+        for place, draft in enumerate(run.priced):
+            order_id = group.ids.get(place, self._ids[-1])
+            if (known := earlier.answer(place)) is not None:
                 # Whatever the service costs or takes by now: this order was placed before.
-                answers.append(earlier)
+                answers.append(known)
             elif isinstance(draft, Exception):
                 answers.append(draft)
             elif draft.reseller_id not in book:
                 answers.append(GroupFailed("the balance is locked"))
-            elif not book.charge(draft.reseller_id, draft.charge, self._ids[-1]):
+            elif not book.charge(draft.reseller_id, draft.charge, order_id):
                 answers.append(PanelError(NOT_ENOUGH_FUNDS))
             else:
-                order_id = self._ids.pop()
+                if place not in group.ids:
+                    group.ids[place] = self._ids.pop()
                 accepted.append(_new_order(order_id, draft, self._standings))
-                names.give(draft, order_id)
-                answers.append(Accepted(order_id, mark=repeats.accept(clue, order_id)))
+                answers.append(earlier.accept(place, order_id))
         return answers, accepted
-
-
-def _earlier(
-    draft: Draft, clue: Clue, names: Names, repeats: Repeats
-) -> Accepted | Exception | None:
-    """The order that the draft asks for again, or why it is not taken."""
-    found = names.earlier(draft)
-    if isinstance(found, int):
-        return Accepted(found, repeated=True)
-    if found is not None:
-        return found
-    twin = repeats.earlier(clue)
-    return (
-        Accepted(twin.order_id, repeated=True, mark=twin) if isinstance(twin, OrderMark) else twin
-    )
 
 
 def _repriced(draft: Draft, snapshot: Snapshot) -> Draft | Exception:

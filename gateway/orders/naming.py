@@ -68,7 +68,7 @@ class Names:
 
 async def repeated_order(
     pool: Pool, name: tuple[int, str], service_id: int | None, read: Read
-) -> int | None:
+) -> NamedOrder | None:
     """The order that an ``add`` asks for again which would now be refused; None if it is new.
 
     A service may have been switched off since, or have other limits: that is no reason to tell a
@@ -95,7 +95,7 @@ async def repeated_order(
     )
     if service_id != order.service_id or not is_repeat(draft, order):
         raise PanelError(EXTERNAL_ID_USED)
-    return order.id
+    return order
 
 
 def _without_limits(service: Service) -> Service:

@@ -17,6 +17,8 @@ from gateway.money.ledger import BalanceLocked
 from gateway.orders.failover import Outcome, Ways, Withheld, after_attempt
 from gateway.orders.lifecycle import move
 from gateway.orders.settling import report, write_changes
+from gateway.orders.spooling import SentOrder, spooled_outcome
+from gateway.spool import OUTCOME, Spool
 from gateway.store import attempts, orders, providers, routes, services
 from gateway.store.connection import TRANSIENT, Connection, Pool, transaction
 from providers.errors import Rejected, Unavailable
@@ -24,7 +26,6 @@ from schemas.config import DispatchSettings
 from schemas.orders import (
     AttemptResult,
     AttemptState,
-    ClaimedOrder,
     Order,
     OrderChange,
     OrderState,
@@ -39,6 +40,8 @@ Move = TypeVar("Move")
 
 _LARGEST_GROUP = 100
 _TRIES = 60
+#: A database that does not answer for so long is away.
+_TURN_SECONDS = 10.0
 #: An outcome that cannot be written down now can be later. A proof must not be thrown away because
 #: somebody holds a balance for long.
 _MAY_PASS: tuple[type[Exception], ...] = (*TRANSIENT, BalanceLocked)
@@ -48,15 +51,18 @@ class Ended(NamedTuple):
     """An attempt that is over, as its sender knows it."""
 
     provider: ProviderRecord
-    order: ClaimedOrder
+    order: SentOrder
     outcome: Outcome
 
 
 class Recorder:
     """Writes down the outcomes of one process's attempts."""
 
-    def __init__(self, pool: Pool, settings: DispatchSettings, standings: Standings) -> None:
+    def __init__(
+        self, pool: Pool, settings: DispatchSettings, spool: Spool, standings: Standings
+    ) -> None:
         self._pool = pool
+        self._spool = spool
         self._settings = settings
         self._standings = standings
         self._groups: Groups[Ended, None] = Groups(self._write_group, largest=_LARGEST_GROUP)
@@ -64,7 +70,8 @@ class Recorder:
     async def record(self, ended: Ended) -> None:
         """Write an outcome down, trying for a while when the database is away.
 
-        When that fails too, the lease ends and the order becomes ``unknown``: frozen, not lost.
+        Meanwhile it is in the spool, and stays there when that fails too: the lease ends and the
+        order becomes ``unknown``, until the spool is gone through.
         """
         try:
             await self._groups.submit(ended)
@@ -74,17 +81,18 @@ class Recorder:
     async def _write_group(self, group: Sequence[Ended]) -> Sequence[Exception | None]:
         """One try for all; one that spoils it for the others is found when each is alone."""
         try:
-            await self._write(group)
+            await self.write(group)
         except _MAY_PASS as error:
             return [GroupFailed(type(error).__name__)] * len(group)
         return [None] * len(group)
 
     async def _record_alone(self, ended: Ended) -> None:
         order = ended.order
+        entry = await self._spool.add(OUTCOME, spooled_outcome(*ended))
         for tried in range(_TRIES):
             try:
-                await self._write([ended])
-                return
+                await self.write([ended])
+                break
             except _MAY_PASS as error:
                 log.warning(
                     "attempt.record_delayed",
@@ -97,13 +105,24 @@ class Recorder:
                 log.exception(
                     "attempt.not_recorded", order_id=order.id, request_id=order.request_id
                 )
-                return
-        log.error("attempt.not_recorded", order_id=order.id, request_id=order.request_id)
+                break
+        else:
+            log.error("attempt.not_recorded", order_id=order.id, request_id=order.request_id)
+            self._spool.release(entry)
+            return
+        await self._spool.settle(entry)
 
-    async def _write(self, group: Sequence[Ended]) -> None:
-        """Record attempts and move their orders, all in one transaction."""
+    async def write(self, group: Sequence[Ended]) -> set[int]:
+        """Record attempts and move their orders, all in one transaction; the orders' ids.
+
+        Those of which something else was decided meanwhile are left out, and stay as they are.
+        """
         results = [attempt_result(ended.order, ended.outcome) for ended in group]
-        async with self._pool.acquire() as conn, transaction(conn):
+        async with (
+            asyncio.timeout(_TURN_SECONDS) as limit,
+            self._pool.acquire() as conn,
+            transaction(conn, patience=_TURN_SECONDS),
+        ):
             locked = {
                 o.id: o for o in await orders.lock_orders(conn, [r.order_id for r in results])
             }
@@ -118,8 +137,10 @@ class Recorder:
             for together in in_rounds(moves):
                 await write_changes(conn, together)
             await self._judge_accounts(conn, news)
+            limit.reschedule(None)  # a COMMIT is never cut off
         for changes in moves:
             report(changes)
+        return recorded
 
     async def _place(self, conn: Connection, news: Sequence[Ended]) -> set[int]:
         """Claim the upstream orders; the ids of our orders that have theirs."""
@@ -196,7 +217,7 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "")
 
 
-def attempt_result(order: ClaimedOrder, outcome: Outcome) -> AttemptResult:
+def attempt_result(order: SentOrder, outcome: Outcome) -> AttemptResult:
     """The evidence of an attempt, as it is kept."""
     states: Mapping[type, AttemptState] = {
         Placed: AttemptState.PLACED,

@@ -71,6 +71,7 @@ class Repeats:
         self._active_links = set(active_links)
         self._links: dict[tuple[int, int], int] = {}
         self._new: list[OrderMark] = []
+        self._found: list[OrderMark] = []
         self._answered: set[tuple[int, int]] = set()
 
     @classmethod
@@ -116,8 +117,18 @@ class Repeats:
         self._new.append(OrderMark(*clue.mark, order_id))
         return self._new[-1]
 
+    def find(self, clue: Clue, order_id: int) -> OrderMark | None:
+        """A draft is this order already, and is answered only now; as ``accept``."""
+        if clue.mark is None:
+            return None
+        self._answered.add(clue.mark)
+        self._found.append(OrderMark(*clue.mark, order_id))
+        return self._found[-1]
+
     async def write(self, conn: Connection, received: Sequence[OrderMark]) -> None:
         """Write down what was accepted, and which earlier answers were received."""
+        if self._found:
+            await store.set_unreceived_fresh(conn, self._found)
         if self._new or received:
             await store.insert_unreceived(conn, self._new, received)
         if self._links:

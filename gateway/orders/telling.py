@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from gateway.grouping import Groups
+from gateway.orders.barrier import Barrier
 from gateway.store import external_ids, ledger, orders
 from gateway.store.connection import Pool
 from schemas.money import Micros
@@ -14,6 +15,7 @@ class Teller:
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
+        self._barrier = Barrier(pool)
         self._balances: Groups[int, Micros] = Groups(self._read_balances, largest=1000)
         self._orders: Groups[tuple[int, tuple[int, ...]], dict[int, ToldOrder]] = Groups(
             self._read_orders, largest=200
@@ -32,7 +34,12 @@ class Teller:
         name = (reseller_id, external_id)
         async with self._pool.acquire() as conn:
             found = (await external_ids.list_named_orders(conn, [name])).get(name)
-        return (await self.orders(reseller_id, [found.id])).get(found.id) if found else None
+        if found is None:
+            return None
+        if found.young:
+            # Its client may never have had an answer, and takes this one for it.
+            await self._barrier.pass_through()
+        return (await self.orders(reseller_id, [found.id])).get(found.id)
 
     async def _read_balances(self, reseller_ids: Sequence[int]) -> list[Micros | Exception]:
         async with self._pool.acquire() as conn:

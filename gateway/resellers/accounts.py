@@ -9,7 +9,7 @@ from gateway.errors import UserError
 from gateway.money.ledger import Book
 from gateway.resellers.keys import mac_of, new_key
 from gateway.store import resellers as store
-from gateway.store.connection import Connection, transaction
+from gateway.store.connection import CommitInDoubt, Connection, transaction
 from schemas.money import MAX_AMOUNT, Micros, format_amount
 from schemas.resellers import ANY_USE, ApiKey, KeyTerms, Reseller
 
@@ -55,15 +55,23 @@ async def credit(
     """Credit money that came in outside, as one ledger entry.
 
     Raises:
-        UserError: when there is no such reseller, or the balance would be beyond all measure.
+        UserError: when there is no such reseller, the balance would be beyond all measure, or it
+            is not known whether the money was credited.
     """
     reseller = await find_reseller(conn, name)
     if amount <= 0 or reseller.balance + amount > MAX_AMOUNT:
         raise UserError("the amount must be above 0 and keep the balance below a trillion")
-    async with transaction(conn):
-        book = await Book.open(conn, [reseller.id])
-        book.top_up(reseller.id, amount, method, note)
-        await book.write(conn)
+    try:
+        async with transaction(conn):
+            book = await Book.open(conn, [reseller.id])
+            book.top_up(reseller.id, amount, method, note)
+            await book.write(conn)
+    except CommitInDoubt:
+        raise UserError(
+            f"it is not known whether {name} was credited, because the database broke off its "
+            f"answer: before you repeat it, compare `smm-gateway reseller show {name}` with "
+            f"the balance before, {format_amount(reseller.balance)}; orders and refunds move it too"
+        ) from None
     return await find_reseller(conn, name)
 
 

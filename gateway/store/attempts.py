@@ -1,6 +1,7 @@
 """Attempts, the events of an order's history, and which upstream order belongs to which of ours."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from gateway.store.connection import Connection, columns
 from schemas.order_records import AttemptRecord
@@ -16,23 +17,38 @@ from schemas.orders import (
 
 async def insert_attempts(
     conn: Connection, provider_id: int, orders: Sequence[ClaimedOrder]
-) -> None:
+) -> datetime:
     """The intent to send, with the event of the move; a second live attempt is refused.
+
+    Returns when the claim began, on the database's clock: no other claim of these orders did then.
 
     Raises:
         asyncpg.UniqueViolationError: when an order may already run upstream.
     """
-    await conn.execute(
+    began: datetime = await conn.fetchval(
         """with event as (
                insert into order_event (order_id, version, from_state, to_state, cause)
                select id, version, 'queued', 'sending', 'claimed'
                  from unnest($2::int[], $3::int[]) as c (id, version))
            insert into attempt (order_id, number, provider_id, upstream_service)
            select id, number, $1, upstream_service
-             from unnest($2::int[], $4::int[], $5::text[]) as c (id, number, upstream_service)""",
+             from unnest($2::int[], $4::int[], $5::text[]) as c (id, number, upstream_service)
+           returning started_at""",
         provider_id,
         *columns(orders, "id", "version", "attempts", "upstream_service"),
     )
+    return began
+
+
+async def list_intents(conn: Connection, order_ids: Sequence[int], began: datetime) -> set[int]:
+    """Those of the orders that the claim which began then has taken and nobody has sent yet."""
+    rows = await conn.fetch(
+        """select order_id from attempt
+            where order_id = any($1) and state = 'intent' and started_at = $2""",
+        order_ids,
+        began,
+    )
+    return {row["order_id"] for row in rows}
 
 
 async def set_attempt_results(conn: Connection, results: Sequence[AttemptResult]) -> set[int]:

@@ -18,6 +18,13 @@ class RolledBack(Exception):
     """The server answered COMMIT with something else: nothing of the transaction was kept."""
 
 
+class CommitInDoubt(Exception):
+    """COMMIT was sent and not answered: the transaction may have happened, or may happen yet.
+
+    It holds its row locks until it has ended, either way: whoever gets them knows.
+    """
+
+
 #: The database is away, busy or locked: what failed may succeed when it is tried again.
 TRANSIENT: tuple[type[Exception], ...] = (
     OSError,
@@ -31,7 +38,13 @@ TRANSIENT: tuple[type[Exception], ...] = (
     asyncpg.DeadlockDetectedError,
     asyncpg.InvalidTransactionStateError,  # read only, while a server is not the primary
     RolledBack,
+    CommitInDoubt,
 )
+
+#: A ROLLBACK gets so long; a connection that is broken off rolls back as well.
+_ROLLBACK_SECONDS = 2.0
+#: Servers' errors that say that they do not know themselves: connections (08), 40003.
+_KNOWS_NOTHING = ("08", "40003")
 
 
 async def _keep_session(_: object) -> None:
@@ -61,44 +74,106 @@ async def open_pool(url: str, *, size: int, connect_seconds: float = 10) -> Pool
 
 @asynccontextmanager
 async def transaction(
-    conn: Connection, *, isolation: str = "read committed"
+    conn: Connection, *, isolation: str = "read committed", patience: float | None = None
 ) -> AsyncIterator[None]:
     """One transaction: committed at the end of the block, rolled back when it raises.
 
     The COMMIT is shielded: cancelling the caller neither cancels nor times it out, because a
     cancelled COMMIT may have happened. Its answer is checked, because a transaction in which an
-    error was swallowed is answered with ROLLBACK and no exception.
+    error was swallowed is answered with ROLLBACK and no exception. After ``patience`` seconds
+    without an answer the connection is given up; the server's work is not touched by that.
 
     Raises:
         RolledBack: when the server did not commit.
+        CommitInDoubt: when its answer to COMMIT is lost. The connection is gone then.
     """
     await conn.execute(f"begin isolation level {isolation}")
     try:
         yield
     except BaseException:
-        await _finish(conn, "rollback")
+        await _roll_back(conn)
         raise
-    tag = await _finish(conn, "commit")
+    tag = await _commit(conn, patience)
     if tag != "COMMIT":
         raise RolledBack(f"the database answered COMMIT with {tag}")
 
 
-async def _finish(conn: Connection, verb: str) -> str:
-    if conn.is_closed():
+async def _commit(conn: Connection, patience: float | None) -> str:
+    if _is_gone(conn):
         return "CLOSED"
-    task = asyncio.ensure_future(conn.execute(verb))
+    task = asyncio.ensure_future(conn.execute("commit"))
+    cancelled = await _until_done(task, patience)
+    if not task.done():
+        # Not a cancellation: the server would end its wait for a standby and call that a success.
+        set_aside(conn)
+        await _until_done(task, None)
+    error = task.exception()
+    answered = error is None or is_answer(error)
+    if not answered:
+        # Closing in good order would ask the server for one thing more.
+        set_aside(conn)
+    if cancelled is not None:
+        raise cancelled
+    if not answered:
+        raise CommitInDoubt(f"COMMIT was not answered: {type(error).__name__}") from error
+    return task.result()
+
+
+async def _roll_back(conn: Connection) -> None:
+    if _is_gone(conn):
+        return
+    task = asyncio.ensure_future(conn.execute("rollback"))
+    cancelled = await _until_done(task, _ROLLBACK_SECONDS)
+    if not task.done() or task.exception() is not None:
+        set_aside(conn)
+        await _until_done(task, None)
+        task.exception()
+    if cancelled is not None:
+        raise cancelled
+
+
+def _is_gone(conn: Connection) -> bool:
+    try:
+        return conn.is_closed()
+    except asyncpg.InterfaceError:
+        # The pool has taken a broken connection away from us.
+        return True
+
+
+def set_aside(conn: Connection) -> None:
+    """Break a connection off: what the server is committing on it goes on there."""
+    if not _is_gone(conn):
+        conn.terminate()
+
+
+async def _until_done(
+    task: asyncio.Future[str], patience: float | None
+) -> asyncio.CancelledError | None:
+    """Wait for the end of a task, at most ``patience`` seconds; the caller's cancellation, if any.
+
+    The pool must not get the connection back while its COMMIT is on the wire, however often the
+    caller is cancelled: it would break the connection off.
+    """
     cancelled: asyncio.CancelledError | None = None
-    # The pool must not get the connection back while its COMMIT is on the wire, however often
-    # the caller is cancelled: it would break the connection off.
-    while not task.done():
+    clock = asyncio.get_running_loop().time
+    end = None if patience is None else clock() + patience
+    while not task.done() and (end is None or clock() < end):
         try:
-            await asyncio.wait([task])
+            await asyncio.wait([task], timeout=None if end is None else end - clock())
         except asyncio.CancelledError as error:
             cancelled = error
-    if cancelled is not None:
-        task.exception()
-        raise cancelled
-    return task.result()
+    return cancelled
+
+
+def is_answer(error: BaseException) -> bool:
+    """Whether a failed COMMIT was answered by the server, so that nothing of it was kept.
+
+    A FATAL one is no answer: a backend that is ended while it commits may have committed.
+    """
+    if not isinstance(error, asyncpg.PostgresError):
+        return False
+    knows = not (error.sqlstate or "").startswith(_KNOWS_NOTHING)
+    return knows and (error.severity_en or error.severity) == "ERROR"
 
 
 def columns(items: Iterable[object], *names: str) -> list[list[Any]]:

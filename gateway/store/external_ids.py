@@ -12,7 +12,8 @@ async def list_named_orders(
     """The orders placed under these (reseller id, external id) pairs; others are left out."""
     rows = await conn.fetch(
         """select x.reseller_id, x.external_id, o.id, o.service_id, o.link, o.quantity,
-                  o.parameters, s.runs, s.interval_minutes
+                  o.parameters, s.runs, s.interval_minutes,
+                  o.created_at > now() - interval '1 minute'
              from external_id x
              join unnest($1::int[], $2::text[]) as asked (reseller_id, external_id)
                   using (reseller_id, external_id)

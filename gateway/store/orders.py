@@ -47,6 +47,12 @@ async def insert_orders(conn: Connection, orders: Sequence[NewOrder], catalogue:
     )
 
 
+async def list_placed_orders(conn: Connection, order_ids: Sequence[int]) -> set[int]:
+    """Those of the order ids that are orders."""
+    rows = await conn.fetch("select id from orders where id = any($1)", order_ids)
+    return {row["id"] for row in rows}
+
+
 async def claim_orders(
     conn: Connection, provider_id: int, *, limit: int, lease_ms: int
 ) -> list[ClaimedOrder]:

@@ -51,6 +51,18 @@ async def insert_unreceived(
     )
 
 
+async def set_unreceived_fresh(conn: Connection, marks: Sequence[OrderMark]) -> None:
+    """Orders whose answer was delayed are about to be answered only now."""
+    await conn.execute(
+        """update unreceived u set at = now()
+             from unnest($1::int[], $2::bigint[], $3::int[])
+                  as m (reseller_id, fingerprint, order_id)
+            where (u.reseller_id, u.fingerprint, u.order_id)
+                  = (m.reseller_id, m.fingerprint, m.order_id)""",
+        *_columns(marks),
+    )
+
+
 def _columns(marks: Sequence[OrderMark]) -> tuple[list[int], list[int], list[int]]:
     return (
         [mark.reseller_id for mark in marks],

@@ -19,3 +19,8 @@ async def lease_order_ids(conn: Connection, blocks: int) -> list[int]:
 async def make_order_ranges(conn: Connection) -> int:
     """Create the tables for the ranges of order ids that come next; returns how many."""
     return int(await conn.fetchval("select make_order_ranges()"))
+
+
+async def insert_barrier(conn: Connection) -> None:
+    """One tiny COMMIT: when it returns, every earlier one is as safe as it is."""
+    await conn.execute("select pg_logical_emit_message(true, 'smm-gateway', 'barrier')")

@@ -13,7 +13,8 @@ from gateway.catalogue.snapshot import Catalogue
 from gateway.grouping import GroupFailed, Overloaded
 from gateway.metrics import RATE_LIMITED, RequestCounts
 from gateway.orders.drafting import Draft, draft_order
-from gateway.orders.intake import Accepted, Intake
+from gateway.orders.earlier import Accepted
+from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts
 from gateway.orders.telling import Teller
 from gateway.web.admission import Admission, key_of

@@ -16,6 +16,7 @@ from gateway.orders.dispatch import Sender
 from gateway.orders.refills import Refiller
 from gateway.orders.tracking import Tracker
 from gateway.pacing import Pace
+from gateway.spool import Spool
 from gateway.store.connection import Pool
 from gateway.workers.aftercare_lane import AftercareLane
 from gateway.workers.loop import Loop
@@ -55,7 +56,7 @@ class Lanes:
     currency is worth in the house's.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what all lanes share
         self,
         pool: Pool,
         adapt: Adapt,
@@ -64,6 +65,7 @@ class Lanes:
         clock: Clock,
         standings: dict[int, Standing],
         exchange: Callable[[str], Decimal | None],
+        spool: Spool,
     ) -> None:
         self._pool = pool
         self._adapt = adapt
@@ -72,7 +74,7 @@ class Lanes:
         self._clock = clock
         self._standings = standings
         self._table = ProviderTable(pool, clock, exchange)
-        self._sender = Sender(pool, dispatch, clock, standings)
+        self._sender = Sender(pool, dispatch, clock, spool, standings)
         self._tracker = Tracker(pool, tracking, clock)
         self._refiller = Refiller(pool, dispatch, tracking, clock)
         self._canceller = Canceller(pool, dispatch, clock)

@@ -15,6 +15,7 @@ from gateway.orders.failover import Outcome
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts
 from gateway.orders.tracking import Tracker
+from gateway.spool import Spool
 from gateway.store import orders
 from gateway.store.connection import Pool
 from providers.base import Provider
@@ -54,6 +55,7 @@ class Line:
     tracker: Tracker
     intake: Intake
     catalogue: Catalogue
+    spool: Spool
 
     async def place(self, *links: str, quantity: int = 1000, upstream: str = "101") -> list[int]:
         """Accepted orders for these links, none of them sent."""
@@ -165,6 +167,7 @@ async def open_line(
     catalogue = Catalogue()
     async with world.pool.acquire() as conn:
         await catalogue.refresh(conn)
+    spool = Spool(panel.data_dir / "spool")
     async with Transport(timeouts(dispatch)) as transport:
         yield Line(
             world=world,
@@ -173,8 +176,9 @@ async def open_line(
             customer=customer,
             provider=provider,
             adapter=adapt(provider, transport)[0],
-            sender=Sender(world.pool, dispatch, clock),
+            sender=Sender(world.pool, dispatch, clock, spool),
             tracker=Tracker(world.pool, tracking, clock),
-            intake=Intake(world.pool, catalogue, lambda _: None, Receipts(), largest=250),
+            intake=Intake(world.pool, catalogue, lambda _: None, Receipts(), spool, largest=250),
             catalogue=catalogue,
+            spool=spool,
         )

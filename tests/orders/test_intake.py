@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from gateway.grouping import GroupFailed
 from gateway.orders.drafting import Draft, draft_order
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts
+from gateway.spool import Spool
 from gateway.store import services
 from gateway.store.connection import Pool, transaction
 from schemas.catalogue import ServiceChange
@@ -21,6 +23,8 @@ from tests.conftest import eventually
 from tests.world import Customer, World
 
 _LINK = "https://example.com/p/1"
+#: Nothing is in doubt here.
+NO_SPOOL = Spool(Path("/dev/null/spool"))
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ async def counter(world: World, pool: Pool) -> Counter:
     async with pool.acquire() as conn:
         await catalogue.refresh(conn)
     woken: list[None] = []
-    intake = Intake(pool, catalogue, lambda _: woken.append(None), Receipts(), largest=250)
+    intake = Intake(
+        pool, catalogue, lambda _: woken.append(None), Receipts(), NO_SPOOL, largest=250
+    )
     return Counter(intake, catalogue, pool, service, woken)
 
 
@@ -151,7 +157,7 @@ async def test_two_gateways_at_once_spend_the_same_money_once(
     counter: Counter, world: World, pool: Pool
 ) -> None:
     customer = await world.reseller(funds="9")
-    other = Intake(pool, counter.catalogue, lambda _: None, Receipts(), largest=7)
+    other = Intake(pool, counter.catalogue, lambda _: None, Receipts(), NO_SPOOL, largest=7)
     drafts = [counter.draft(customer, 1000) for _ in range(30)]
     answers = await asyncio.gather(
         *(placed(counter.intake, draft) for draft in drafts[::2]),
@@ -313,7 +319,8 @@ async def test_no_order_id_is_given_twice_by_intakes_of_several_processes(
 ) -> None:
     customer = await world.reseller(funds="1000")
     intakes = [
-        Intake(pool, counter.catalogue, lambda _: None, Receipts(), largest=5) for _ in range(3)
+        Intake(pool, counter.catalogue, lambda _: None, Receipts(), NO_SPOOL, largest=5)
+        for _ in range(3)
     ]
     answers = await asyncio.gather(
         *(placed(intakes[n % 3], counter.draft(customer, 10)) for n in range(300))

@@ -22,7 +22,7 @@ async def _record(line: Line, outcomes: Sequence[Outcome]) -> list[asyncio.Task[
     """Claim as many orders as there are outcomes, and record those at the same time."""
     await line.place(*(faulty(name=str(number)) for number in range(len(outcomes))))
     claim = await line.sender.claim(line.provider, len(outcomes))
-    recorder = Recorder(line.pool, DISPATCH, {})
+    recorder = Recorder(line.pool, DISPATCH, line.spool, {})
     claimed = sorted(claim.orders, key=lambda order: order.id)
     return [
         asyncio.create_task(recorder.record(Ended(line.provider, order, outcome)))
@@ -65,7 +65,7 @@ async def test_a_balance_that_somebody_holds_keeps_only_its_own_refund_waiting(
             await line.place(faulty(name="refused"), faulty(name="placed"))
             await holder.fetch("select from balance for update")
             claim = await line.sender.claim(line.provider, 2)
-            recorder = Recorder(line.pool, DISPATCH, {})
+            recorder = Recorder(line.pool, DISPATCH, line.spool, {})
             first, second = sorted(claim.orders, key=lambda order: order.id)
             tasks = [
                 asyncio.create_task(recorder.record(Ended(line.provider, order, outcome)))

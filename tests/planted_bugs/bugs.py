@@ -39,7 +39,54 @@ class Bug:
     shows: str = ""
 
 
+_COMMITS = "tests/store/test_connection.py"
+_DOUBTS = "tests/faults/test_doubtful_commits.py"
+_SENDS = "tests/orders/test_doubtful_sends.py"
+
 BUGS = (
+    Bug(
+        name="a COMMIT is cut off by a deadline",
+        file="gateway/store/connection.py",
+        before="""
+        # Not a cancellation: the server would end its wait for a standby and call that a success.
+        set_aside(conn)
+""",
+        after="""
+        task.cancel()
+""",
+        test=f"{_COMMITS}::test_a_commit_that_nobody_waits_for_any_more_still_happens",
+    ),
+    Bug(
+        name="a reader that looks once concludes that an order is absent",
+        file="gateway/orders/doubts.py",
+        before="""
+    assert group.until is not None
+    ids = sorted(group.doubtful)
+""",
+        after="""
+    assert group.until is not None
+    async with pool.acquire() as conn:
+        if not await conn.fetch("select 1 from orders where id = any($1)", [*group.doubtful]):
+            group.ids.clear()
+            group.doubtful.clear()
+    ids = sorted(group.doubtful)
+""",
+        test=f"{_DOUBTS}::test_a_commit_that_goes_on_without_us_is_waited_for",
+    ),
+    Bug(
+        name="a claim is given back by the numbers of its attempts",
+        file="gateway/store/attempts.py",
+        before="where order_id = any($1) and state = 'intent' and started_at = $2",
+        after="where order_id = any($1) and state = 'intent' and $2::timestamptz is not null",
+        test=f"{_SENDS}::test_giving_back_leaves_alone_what_somebody_else_has_claimed_meanwhile",
+    ),
+    Bug(
+        name="an answer in doubt counts as delivered",
+        file="gateway/orders/doubts.py",
+        before="receipts.settle(mark, arrived=False)",
+        after="receipts.settle(mark, arrived=True)",
+        test=f"{_DOUBTS}::test_a_doubt_that_outlasts_its_client_is_no_second_order_for_a_retry",
+    ),
     Bug(
         name="the sweeper queues what was sent",
         file="gateway/orders/dispatch.py",
@@ -61,12 +108,12 @@ BUGS = (
         name="a claim is not one transaction",
         file="gateway/orders/dispatch.py",
         before="""
-        async with self._pool.acquire() as conn, transaction(conn):
-            taken = await orders.claim_orders(
+            async with self._pool.acquire() as conn, transaction(conn, patience=LATE_MS / 1000):
+                taken = await orders.claim_orders(
 """,
         after="""
-        async with self._pool.acquire() as conn:
-            taken = await orders.claim_orders(
+            async with self._pool.acquire() as conn:
+                taken = await orders.claim_orders(
 """,
         test=_KILLS,
         shows="claimed in halves",

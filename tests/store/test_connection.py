@@ -5,7 +5,14 @@ import asyncio
 import asyncpg
 import pytest
 
-from gateway.store.connection import Connection, Pool, RolledBack, columns, transaction
+from gateway.store.connection import (
+    CommitInDoubt,
+    Connection,
+    Pool,
+    RolledBack,
+    columns,
+    transaction,
+)
 from tests.conftest import eventually
 
 
@@ -100,6 +107,53 @@ async def test_a_cancelled_caller_does_not_cancel_its_commit(
     with pytest.raises(asyncio.CancelledError):
         await writer
     assert await _numbers(counted) == [9]
+
+
+async def test_a_commit_that_nobody_waits_for_any_more_still_happens(counted: Pool) -> None:
+    async def write() -> None:
+        async with counted.acquire() as conn, transaction(conn, patience=0.2):
+            await _write(conn, 9)
+
+    async with counted.acquire() as holder:
+        await holder.execute("begin")
+        await holder.execute("select pg_advisory_xact_lock(9)")
+        with pytest.raises(CommitInDoubt):
+            await write()
+        assert await _numbers(counted) == []
+        assert await _commit_of_nine(counted)
+        await holder.execute("commit")
+    assert await eventually(lambda: _numbers(counted)) == [9]
+
+
+async def test_a_backend_that_is_ended_in_its_commit_leaves_a_doubt(counted: Pool) -> None:
+    async def write() -> None:
+        async with counted.acquire() as conn, transaction(conn):
+            await _write(conn, 9)
+
+    async with counted.acquire() as holder:
+        await holder.execute("begin")
+        await holder.execute("select pg_advisory_xact_lock(9)")
+        writer = asyncio.create_task(write())
+        await eventually(lambda: _commit_of_nine(counted))
+        await holder.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where query = 'commit'"
+            " and wait_event_type = 'Lock' and datname = current_database()"
+        )
+        with pytest.raises(CommitInDoubt):
+            await writer
+        await holder.execute("commit")
+
+
+async def test_a_commit_that_the_server_refuses_is_its_error(pool: Pool) -> None:
+    async def write(conn: Connection) -> None:
+        async with transaction(conn):
+            await conn.execute("insert into twice values (1), (1)")
+
+    async with pool.acquire() as conn:
+        await conn.execute("create table twice (number int unique deferrable initially deferred)")
+        with pytest.raises(asyncpg.UniqueViolationError):
+            await write(conn)
+        assert await conn.fetchval("select count(*) from twice") == 0
 
 
 async def test_a_block_cancelled_in_its_middle_leaves_a_clean_connection(counted: Pool) -> None:
