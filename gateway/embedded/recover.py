@@ -84,8 +84,11 @@ async def recover(
         raise EmbeddedError(
             f"the archive {archive} ends before {until}: nothing that was written later was kept"
         )
-    if child.exit_code() != 0 or child.wrote_any(["ERROR:"]):
-        raise EmbeddedError(f"PostgreSQL could not recover the backup: {child.last_words()}")
+    # The server alone goes on after an error, and its exit code is none of it.
+    errors = [line for line in child.output() if "ERROR:" in line]
+    if child.exit_code() != 0 or errors:
+        reason = errors[-1].partition("ERROR:")[2].strip() if errors else child.last_words()
+        raise EmbeddedError(f"PostgreSQL could not recover the backup: {reason}")
 
 
 def _write(place: Place, name: str, text: str) -> None:
@@ -110,6 +113,10 @@ def _adoption(secrets: Secrets, database: str, owner: str) -> str:
         # Members of a role may do what it may with what it owns.
         lines.append(f"grant {_name(owner)} to {APPLICATION}")
     if database != APPLICATION:
+        # A server of many databases may have one of our name.
+        taken = f"exists (select from pg_database where datname = '{APPLICATION}')"
+        aside = f"alter database {APPLICATION} rename to {APPLICATION}_other"
+        lines.append(f"do $$ begin if {taken} then {aside}; end if; end $$")
         lines.append(f"alter database {_name(database)} rename to {APPLICATION}")
     return "".join(f"{line}\n" for line in lines)
 
