@@ -1,6 +1,7 @@
 """Backups as an operator makes them: of a shop at work, checked, and brought back to life."""
 
 import asyncio
+import functools
 import os
 import shutil
 import signal
@@ -253,23 +254,36 @@ async def test_what_cannot_be_done_is_one_line(shop: Shop, backup: Path, tmp_pat
     assert not (tmp_path / "backups").exists()
 
 
+async def _begin_backup(shop: Shop, into: Path) -> asyncio.subprocess.Process:
+    """A backup that is just being made."""
+    while True:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "gateway", "backup", "create", str(into)),
+            cwd=ROOT,
+            env={**os.environ, **shop.command.settings},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        look = functools.partial(_is_copying, process, into)
+        if await eventually(look, seconds=60, every=0.001) == "copying":
+            return process
+        # Faster than we could look: once more.
+        await process.communicate()
+        shutil.rmtree(into)
+
+
+async def _is_copying(process: asyncio.subprocess.Process, into: Path) -> str:
+    if process.returncode is not None:
+        return "ended"
+    return "copying" if list(into.glob("*.partial/data")) else ""
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 async def test_a_backup_that_was_cut_off_is_never_taken_for_one(
     shop: Shop, tmp_path: Path, number: signal.Signals
 ) -> None:
     into = tmp_path / "backups"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "backup", "create", str(into)),
-        cwd=ROOT,
-        env={**os.environ, **shop.command.settings},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-
-    async def begun() -> bool:
-        return bool(list(into.glob("*.partial/data")))
-
-    await eventually(begun, every=0.001)
+    process = await _begin_backup(shop, into)
     process.send_signal(number)
     _, error = await process.communicate()
     assert b"Traceback" not in error
