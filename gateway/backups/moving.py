@@ -90,10 +90,10 @@ async def _claimed(data_dir: Path) -> AsyncIterator[tuple[Place, Secrets, int]]:
     try:
         if not place.pgdata.exists():
             finish_upgrade(place)
-        version = (place.pgdata / "PG_VERSION").read_text(encoding="ascii").strip()
-        yield place, load_secrets(place), int(version)
-    except FileNotFoundError as error:
-        raise EmbeddedError(f"{data_dir} holds no data: name another --data-dir") from error
+        version = place.pgdata / "PG_VERSION"
+        if not version.exists():
+            raise EmbeddedError(f"{data_dir} holds no data: name another --data-dir")
+        yield place, load_secrets(place), int(version.read_text(encoding="ascii"))
     finally:
         claim.release()
 

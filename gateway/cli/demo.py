@@ -45,6 +45,8 @@ def forget_ready_file(file: Path | None) -> None:
     Raises:
         UserError: when it cannot be taken away.
     """
+    if file is not None and not os.access(file.absolute().parent, os.W_OK | os.X_OK):
+        raise UserError(f"--ready-file {file}: there is no folder that it can be written to")
     try:
         if file is not None:
             file.unlink(missing_ok=True)
