@@ -11,7 +11,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gateway.app import connect
 from gateway.backups.creating import Source, create_backup, prune
 from gateway.backups.record import BackupRecord, read_record
 from gateway.backups.restoring import Moment, Outcome, Restored, restore, verify
@@ -25,6 +24,7 @@ from gateway.cli.session import (
     show,
 )
 from gateway.config import Settings
+from gateway.database import connect
 from gateway.embedded import archive_folder, superuser_url
 from gateway.embedded.files import write_private
 from gateway.errors import UserError
