@@ -166,6 +166,12 @@ class CatalogueSettings(SyncPolicy):
     sync_ms: int = Field(default=21_600_000, ge=100)
 
 
+class BackupSettings(_Section):
+    """``archive_dir`` keeps all that the embedded PostgreSQL writes, for ``restore --until``."""
+
+    archive_dir: Path | None = None
+
+
 class LogSettings(_Section):
     """``level`` is one of debug, info, warning, error."""
 
@@ -193,6 +199,7 @@ class SettingsModel(BaseModel):
     tracking: TrackingSettings = TrackingSettings()
     refills: RefillSettings = RefillSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
+    backup: BackupSettings = BackupSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("exchange_rates")

@@ -16,7 +16,7 @@ PACKAGES = ("schemas", "providers", "gateway")
 
 #: Who may import what inside the gateway. A module is judged by the longest name that fits.
 _EDGES = frozenset({"web", "workers", "cli"})
-_USE_CASES = frozenset({"orders", "catalogue", "money", "resellers"})
+_USE_CASES = frozenset({"orders", "catalogue", "money", "resellers", "backups"})
 
 _SQL_CALLS = frozenset({"execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_to_table"})
 _SQL_TEXT = re.compile(
@@ -161,7 +161,7 @@ def sql_stays_in_store(module: Module) -> Iterator[str]:
 
     ``gateway/embedded`` makes the bundled server's database, before there is one to migrate.
     """
-    if module.inside("gateway.store", "gateway.embedded.postgres"):
+    if module.inside("gateway.store", "gateway.embedded.postgres", "gateway.embedded.recover"):
         return
     for line, name in module.imports:
         if _within(name, "asyncpg") and not name.endswith("Error") and name != "asyncpg":

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from gateway.cli import (
     audits,
+    backups,
     changes,
+    engines,
     keys,
     orders,
     prices,
@@ -36,6 +38,8 @@ _GROUPS = (
     orders,
     refills,
     audits,
+    backups,
+    engines,
 )
 
 

@@ -45,6 +45,8 @@ def forget_ready_file(file: Path | None) -> None:
     Raises:
         UserError: when it cannot be taken away.
     """
+    if file is not None and not os.access(file.absolute().parent, os.W_OK | os.X_OK):
+        raise UserError(f"--ready-file {file}: there is no folder that it can be written to")
     try:
         if file is not None:
             file.unlink(missing_ok=True)
@@ -54,7 +56,7 @@ def forget_ready_file(file: Path | None) -> None:
 
 async def run(settings: Settings, data_dir: Path, ready_file: Path | None) -> int:
     """Set up what is missing, start everything, say what to try, and stay until cancelled."""
-    own = EmbeddedEngines(data_dir)
+    own = EmbeddedEngines(data_dir, settings.backup.archive_dir)
     _tell(f"Starting PostgreSQL, Valkey and the sandbox panel in {data_dir}")
     async with own as addresses, _sandbox(data_dir) as (panel, panel_key, child):
         _keep_pepper(data_dir)

@@ -123,7 +123,7 @@ async def engines(settings: Settings) -> AsyncIterator[tuple[Addresses, asyncio.
     if settings.database.url is not None:
         yield addresses_of(settings), asyncio.get_running_loop().create_future()
         return
-    own = EmbeddedEngines(data_dir_of(settings))
+    own = EmbeddedEngines(data_dir_of(settings), settings.backup.archive_dir)
     async with own as addresses:
         watch = asyncio.ensure_future(own.wait_failed())
         try:

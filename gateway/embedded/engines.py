@@ -4,7 +4,8 @@ import asyncio
 from pathlib import Path
 from types import TracebackType
 
-from gateway.embedded.binaries import binaries_for_anyone, find_binaries
+from gateway.embedded.archive import archive_command, open_archive
+from gateway.embedded.binaries import binaries_at
 from gateway.embedded.place import prepare
 from gateway.embedded.postgres import Postgres
 from gateway.embedded.state import (
@@ -25,8 +26,10 @@ class EmbeddedEngines:
     Use it as an async context manager, or pair `start` with `stop`, in the main thread.
     """
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, archive_dir: Path | None = None) -> None:
+        """With ``archive_dir``, all that PostgreSQL writes is kept there too (its WAL)."""
         self._data_dir = data_dir.absolute()
+        self._archive_dir = archive_dir
         self._claim: Claim | None = None
         self._engines: tuple[Postgres, Valkey] | None = None
 
@@ -38,9 +41,12 @@ class EmbeddedEngines:
         place = prepare(self._data_dir)
         self._claim = Claim.take(self._data_dir)
         try:
-            binaries = binaries_for_anyone() if place.user else find_binaries()
+            binaries = binaries_at(place)
             secrets = load_secrets(place)
-            postgres = Postgres(place, binaries, secrets)
+            extra = {}
+            if self._archive_dir is not None:
+                extra = archive_command(open_archive(place, self._archive_dir))
+            postgres = Postgres(place, binaries, secrets, extra)
             valkey = Valkey(place, binaries, secrets)
             self._engines = (postgres, valkey)
             addresses = await _start_both(postgres, valkey)

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from gateway.embedded.place import POINTER, prepare
-from gateway.embedded.state import ADDRESSES, CLAIM, SECRETS, Claim
+from gateway.embedded.state import ADDRESSES, ARCHIVE, CLAIM, SECRETS, Claim
 
 
 def erase(data_dir: Path) -> None:
@@ -19,7 +19,7 @@ def erase(data_dir: Path) -> None:
     claim = Claim.take(data_dir)
     try:
         shutil.rmtree(place.home)
-        for name in (POINTER, SECRETS, ADDRESSES, CLAIM):
+        for name in (POINTER, SECRETS, ADDRESSES, ARCHIVE, CLAIM):
             (data_dir / name).unlink(missing_ok=True)
     finally:
         claim.release()

@@ -41,6 +41,12 @@ class Place:
     def pgdata(self) -> Path:
         return self.home / "pgdata"
 
+    def make_home(self) -> None:
+        """Make the home of a further place, as the engine user's."""
+        self.home.mkdir(mode=0o700)
+        if self.user:
+            os.chown(self.home, self.user.uid, self.user.gid)
+
 
 def prepare(data_dir: Path) -> Place:
     """Make the folders that do not exist yet; the rights of those that do are left as they are.

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,11 @@ from gateway.embedded.processes import (
     is_running,
     stop_leftover,
 )
-from gateway.embedded.state import Secrets
+from gateway.embedded.state import SUPERUSER, Secrets
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-SUPERUSER = "postgres"
 APPLICATION = "smm"  # the name of both its role and its database
 # SIGINT: roll back what is open and write a checkpoint. SIGQUIT: at once, recover at next start.
 STOP_SIGNALS = ((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0))
@@ -45,6 +45,9 @@ PASSING = (
     "pre-existing shared memory",
     'lock file "postmaster.pid" already exists',
 )
+# Data of a restore that has not ended, and of an upgrade that has, until both are the data.
+RESTORING = "restoring"
+UPGRADED = "pgdata.upgraded"
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -62,13 +65,27 @@ SETTINGS = {
 }
 
 
+def finish_upgrade(place: Place) -> None:
+    """Put in place what an upgrade had completed when it was cut off between two renames."""
+    if (upgraded := place.home / UPGRADED).exists():
+        upgraded.rename(place.pgdata)
+
+
 class Postgres:
     """One PostgreSQL server on one data directory."""
 
     name = "PostgreSQL"
 
-    def __init__(self, place: Place, binaries: Binaries, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        place: Place,
+        binaries: Binaries,
+        secrets: Secrets,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        """``settings`` of the server are added to those that it always has."""
         self._place = place
+        self._settings = SETTINGS | dict(settings or {})
         self._binaries = binaries
         self._secrets = secrets
         self._log = place.home / "postgres.log"
@@ -80,6 +97,8 @@ class Postgres:
         Raises EmbeddedError.
         """
         await self._stop_leftover()
+        if not self._place.pgdata.exists():
+            finish_upgrade(self._place)
         if not self._place.pgdata.exists():
             await self._initialise()
         self._check_version()
@@ -116,6 +135,11 @@ class Postgres:
             lock.unlink(missing_ok=True)
 
     async def _initialise(self) -> None:
+        if (self._place.home / RESTORING).exists():
+            raise EmbeddedError(
+                f"a restore into {self._place.data_dir} was cut off: delete that folder and "
+                "restore again"
+            )
         # Under another name first, so that an interrupted run is not taken for a database.
         draft = self._place.home / "pgdata.new"
         password = self._place.home / "initdb-password"
@@ -159,7 +183,8 @@ class Postgres:
         if theirs != str(ours):
             raise EmbeddedError(
                 f"the data in {self._place.pgdata} is of PostgreSQL {theirs}, the bundled one is "
-                f"{ours}: move the data over with pg_dump, or choose another data directory"
+                f"{ours}: take it along with `smm-gateway embedded upgrade`, or to a server of "
+                "your own with `smm-gateway embedded export --to URL`"
             )
 
     async def _start_server(self) -> tuple["Connection[Record]", int]:
@@ -167,7 +192,9 @@ class Postgres:
         retry_until = time.monotonic() + RETRY_FOR_SECONDS
         while True:
             port = free_port()
-            options = [f"{name}={value}" for name, value in SETTINGS.items()] + [f"port={port}"]
+            options = [f"{name}={value}" for name, value in self._settings.items()] + [
+                f"port={port}"
+            ]
             command = [str(self._binaries.postgres / "postgres"), "-D", str(self._place.pgdata)]
             for option in options:
                 command += ["-c", option]

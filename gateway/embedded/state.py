@@ -7,6 +7,7 @@ import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from gateway.embedded.errors import EmbeddedError, EnginesBusy, EnginesNotRunning
 from gateway.embedded.files import write_private
@@ -16,6 +17,8 @@ from gateway.embedded.processes import start_mark
 CLAIM = "supervisor.lock"
 SECRETS = "secrets.json"
 ADDRESSES = "addresses.json"
+ARCHIVE = "archive-name"
+SUPERUSER = "postgres"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,19 @@ def load_secrets(place: Place) -> Secrets:
             f"{path} with the passwords of the data in {place.home} is gone: restore it from a "
             "backup, or move the folder away to start empty"
         )
-    made = Secrets(*(secrets.token_urlsafe(32) for _ in range(3)))
-    write_private(path, json.dumps(asdict(made)))
+    made = make_secrets()
+    save_secrets(place, made)
     return made
+
+
+def make_secrets() -> Secrets:
+    """New passwords, which no engine has yet."""
+    return Secrets(*(secrets.token_urlsafe(32) for _ in range(3)))
+
+
+def save_secrets(place: Place, made: Secrets) -> None:
+    """Keep the passwords of the data at ``place``."""
+    write_private(place.data_dir / SECRETS, json.dumps(asdict(made)))
 
 
 def record_addresses(data_dir: Path, addresses: Addresses) -> None:
@@ -119,3 +132,14 @@ def running_addresses(data_dir: Path) -> Addresses:
             "your own servers in the settings"
         )
     return Addresses(record["database_url"], record["redis_url"])
+
+
+def superuser_url(data_dir: Path) -> str:
+    """The URL of the superuser of running engines, for the tools that copy a whole server.
+
+    Raises EnginesNotRunning when there are none, EmbeddedError when they are another user's.
+    """
+    address = urlsplit(running_addresses(data_dir).database_url)
+    password = json.loads((data_dir / SECRETS).read_text())["superuser"]
+    place = f"{SUPERUSER}:{password}@{address.hostname}:{address.port}"
+    return address._replace(netloc=place).geturl()

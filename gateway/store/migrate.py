@@ -49,8 +49,19 @@ async def migrate(conn: Connection) -> list[str]:
     """Apply what is missing and return its names. Two at once wait for each other, however long.
 
     Raises:
-        MigrationError: when an applied file was changed since, or the database is newer than us.
+        MigrationError: when an applied file was changed since, the database is newer than us, or
+            another session holds a table for too long.
     """
+    try:
+        return await _migrate(conn)
+    except asyncpg.LockNotAvailableError:
+        raise MigrationError(
+            "a migration needs a table that another session holds: end what works on the "
+            "database (a report, a dump), and try again"
+        ) from None
+
+
+async def _migrate(conn: Connection) -> list[str]:
     async with _alone(conn):
         await conn.execute(_TABLE)
         applied = await applied_migrations(conn)

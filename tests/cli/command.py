@@ -91,6 +91,12 @@ class Command:
             files=self.folder.parent,
         )
 
+    async def json_with_steps(self, *arguments: object) -> Any:
+        """The value that a long command prints, which tells its steps on standard error."""
+        done = await self.run(*arguments, "--json")
+        assert done.code == 0, done
+        return json.loads(done.out)
+
     async def json(self, *arguments: object) -> Any:
         """The value that a command prints with ``--json``; it must succeed."""
         done = await self.run(*arguments, "--json")

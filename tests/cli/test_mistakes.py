@@ -190,8 +190,9 @@ async def test_a_ready_file_of_an_earlier_demo_is_gone_whatever_becomes_of_the_n
     done = await command.run("demo", "--ready-file", stale, database__pool_size="few")
     assert "database.pool_size" in done.complaint
     assert not stale.exists()
-    done = await command.run("demo", "--ready-file", tmp_path)
-    assert "--ready-file" in done.complaint
+    for impossible in (tmp_path, tmp_path / "missing" / "ready.json"):
+        done = await command.run("demo", "--ready-file", impossible)
+        assert "--ready-file" in done.complaint
 
 
 async def test_engines_that_do_not_run_are_one_line_that_says_what_to_do(
@@ -222,3 +223,13 @@ async def test_a_command_line_that_cannot_be_read_is_exit_code_two(command: Comm
     )
     assert [nothing.code, unknown.code, state.code] == [2, 2, 2]
     assert "usage:" in nothing.error
+
+
+async def test_a_migration_that_waits_too_long_for_a_table_is_one_line(
+    command: Command, pool: Pool
+) -> None:
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute("lock table migration in access exclusive mode")
+        done = await command.run("migrate")
+    assert "a migration needs a table that another session holds" in done.complaint
+    assert (await command.run("migrate")).code == 0

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 _KILLS = "tests/faults/test_kills.py"
 _CANCELS = "tests/orders/test_cancellations.py"
+_BACKUPS = "tests/cli/test_backups.py"
 _AMOUNTS = "tests/money/test_amounts.py"
 _BY_TYPE = "tests/orders/test_drafting_by_type.py"
 _DISPATCH = "tests/orders/test_dispatch.py"
@@ -415,5 +416,20 @@ BUGS = (
         before=" and off is not None and route.disabled_reason == off",
         after=" and off is not None",
         test=f"{_PLANNING}::test_what_an_operator_switched_off_after_the_sync_did_stays_off",
+    ),
+    Bug(
+        name="a backup whose checksums were not compared is called good",
+        file="gateway/backups/record.py",
+        before="return None if _sha256(data / name) == checksum else",
+        after="return None if (data / name).stat() and checksum else",
+        test=f"{_BACKUPS}::test_damage_is_found",
+    ),
+    Bug(
+        name="a restored gateway gives ids again that clients were told",
+        file="gateway/backups/restoring.py",
+        before="skipped = ids_to_skip(await servers.get_last_order_id(conn))",
+        after="skipped = 0 * await servers.get_last_order_id(conn)",
+        test=f"{_BACKUPS}::test_a_backup_under_load_has_all_that_was_acknowledged_before_it_began",
+        shows="900000",
     ),
 )

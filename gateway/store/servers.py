@@ -1,0 +1,70 @@
+"""What a backup needs to know of a server, and what a restored database is told."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.store.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server as one of its roles sees it, by its clock; ``owner`` is whose our tables are."""
+
+    major: int
+    database: str
+    role: str
+    owner: str
+    may_copy: bool
+    now: datetime
+
+
+async def get_server(conn: Connection) -> Server:
+    """The server of a connection."""
+    row = await conn.fetchrow(
+        """select current_setting('server_version_num')::int / 10000 as major,
+                  current_database() as database, current_user as role,
+                  coalesce((select pg_get_userbyid(relowner) from pg_class
+                             where oid = to_regclass('orders')), current_user) as owner,
+                  rolsuper or rolreplication as may_copy, clock_timestamp() as now
+             from pg_roles where rolname = current_user"""
+    )
+    assert row is not None
+    return Server(**row)
+
+
+async def get_last_order_id(conn: Connection) -> int:
+    """The first id of the block of order ids that was handed out last."""
+    return int(await conn.fetchval("select last_value from order_id"))
+
+
+async def set_next_ids(conn: Connection, order_ids: int, refill_ids: int, service_ids: int) -> int:
+    """Pass over so many ids that clients may have been told; returns the next order id."""
+    row = await conn.fetchrow(
+        """select setval('order_id', nextval('order_id') + $1::int / 64 * 64) as order_id,
+                  setval(pg_get_serial_sequence('refill', 'id'),
+                         nextval(pg_get_serial_sequence('refill', 'id')) + $2),
+                  setval(pg_get_serial_sequence('service', 'id'),
+                         nextval(pg_get_serial_sequence('service', 'id')) + $3)""",
+        order_ids,
+        refill_ids,
+        service_ids,
+    )
+    assert row is not None
+    return int(row["order_id"])
+
+
+async def set_all_providers_paused(conn: Connection, reason: str) -> list[str]:
+    """Send nothing to any account; returns the names of those that were not paused already."""
+    rows = await conn.fetch(
+        """update provider set paused_reason = $1
+            where paused_reason is null returning name""",
+        reason,
+    )
+    return sorted(row["name"] for row in rows)
+
+
+async def count_waiting_orders(conn: Connection) -> int:
+    """Orders that would be sent, or whose sending was under way."""
+    return int(
+        await conn.fetchval("select count(*) from orders where state in ('queued', 'sending')")
+    )
