@@ -118,7 +118,7 @@ def open_gateway(engines: Addresses, database_url: str) -> OpenGateway:
     def opened(**sections: dict[str, Any]) -> Gateway:
         settings: dict[str, Any] = {
             "security": {"pepper": PEPPER},
-            "http": {"port": 0},
+            "http": {"port": 0, "drain_ms": 0},
             "dispatch": {"idle_ms": 20, "retry_first_ms": 50, "hold_ms": 50},
             "tracking": {"first_ms": 20, "last_ms": 1000, "idle_ms": 20},
         }

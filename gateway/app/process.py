@@ -1,6 +1,7 @@
 """One gateway process: its roles and its internal listener, on one pool of connections."""
 
 import asyncio
+import socket
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -26,16 +27,22 @@ log = structlog.get_logger()
 
 
 class Gateway:
-    """One gateway process in its ``role``."""
+    """One gateway process in its ``role``; ``public`` is a listening socket shared with others."""
 
     def __init__(
-        self, settings: Settings, database_url: str, redis_url: str, role: Role = Role.ALL
+        self,
+        settings: Settings,
+        database_url: str,
+        redis_url: str,
+        role: Role = Role.ALL,
+        public: socket.socket | None = None,
     ) -> None:
         require_pepper(settings)
         self._settings = settings
         self._database_url = database_url
         self._redis_url = redis_url
         self._role = role
+        self._public = public
         self._ready = False
         self._front: Front | None = None
         self._background: Background | None = None
@@ -70,7 +77,7 @@ class Gateway:
         stack.push_async_callback(self._pool.close)
         await require_migrated(self._pool)
         # Until the very end there is somebody to say that this process is stopping.
-        probes = internal_app(REGISTRY, self._missing)
+        probes = internal_app(REGISTRY, self.missing)
         self.internal_url = await listen(stack, probes, self._settings.internal, "internal.port")
         self._core = core = Core(self._settings, self._pool, self)
         if self._role is not Role.WEB:
@@ -82,7 +89,7 @@ class Gateway:
         stack.push_async_callback(self._wakeups.stop)
         if self._role is not Role.WORKER:
             self._front = Front(core, keeps_standings=self._background is None)
-            await self._front.start(stack)
+            await self._front.start(stack, self._public)
 
     def _open_wakeups(self) -> Wakeups:
         try:
@@ -102,7 +109,8 @@ class Gateway:
             self._background.wake_aftercare(provider_ids)
         self._wakeups.send_aftercare(provider_ids)
 
-    async def _missing(self) -> list[str]:
+    async def missing(self) -> list[str]:
+        """What keeps this process from its work, in words; nothing missing is ready."""
         if not self._ready:
             return ["starting or stopping"]
         try:
