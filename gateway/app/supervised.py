@@ -59,11 +59,11 @@ async def supervise(
 
         probes = internal_app(REGISTRY, missing, addresses)
         internal_url = await listen(stack, probes, settings.internal, "internal.port")
-        stack.push_async_callback(supervisor.stop)
-        await supervisor.start()
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, supervisor.restart)
         stack.callback(loop.remove_signal_handler, signal.SIGHUP)
+        stack.push_async_callback(supervisor.stop)
+        await supervisor.start()
         yield Supervised(api_url, internal_url)
 
 

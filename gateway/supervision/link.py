@@ -53,8 +53,8 @@ class Link:
 
         def watch() -> None:
             # In a thread, which also runs while the event loop hangs.
-            while self._socket.recv(1):
-                pass
+            with suppress(OSError):
+                self._socket.recv(1)
             deadline = threading.Timer(ORPHAN_SECONDS, os._exit, (1,))
             deadline.daemon = True
             deadline.start()

@@ -72,12 +72,15 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
         await asyncio.gather(*(worker.stop(self._patience) for worker in self._living))
 
     def missing(self) -> list[str]:
-        """What keeps the whole from being ready; nothing while at least one worker is."""
+        """What keeps the whole from being ready: all workers at the start, then the last one."""
         ready = sum(worker.ready for worker in self._places.values())
         WORKERS_READY.set(ready)
+        if not self._tasks:
+            return ["starting or stopping"]
         return [] if ready else ["no worker is ready"]
 
     async def _take_place(self, number: int) -> None:
