@@ -119,7 +119,7 @@ async def test_three_processes_spend_the_budget_of_one(
             await eventually(read_often, seconds=120)
             sent_by = await _senders(gateway)
     assert sent_by > 1
-    assert narrow.most_together == 1
+    assert narrow.most_together == 1, "sent at the same time"
     assert len(set(narrow.links)) == len(set(paced.links)) == ORDERS
     # The first two may come at once, and a slow machine may shorten a gap; three budgets would be
     # thrice as fast.

@@ -6,6 +6,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,15 @@ def _pids(gateway: GatewayProcess) -> dict[int, int]:
     return {line["worker"]: line["pid"] for line in _told(gateway, "worker.ready")}
 
 
+def _fewest_running(gateway: GatewayProcess, *, after: int) -> int:
+    """How many workers have been running at least, since the first ``after`` ones were ready."""
+    lines = [line for line in gateway.log_text().splitlines() if line.startswith("{")]
+    steps = {"worker.ready": 1, "gateway.stopped": -1}
+    changes = [steps.get(json.loads(line)["event"], 0) for line in lines]
+    running = [*accumulate(change for change in changes if change)]
+    return min(running[after - 1 :])
+
+
 def _lives(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -143,10 +153,11 @@ async def test_workers_are_exchanged_under_load_and_no_call_is_refused_or_cut(
             await eventually(exchanged, seconds=120, every=0.1)
 
     await crowd.run(asyncio.ensure_future(exchange_twice()))
-    assert set(crowd.outcomes) == {"200"}
+    assert set(crowd.outcomes) == {"200"}, "a call was refused or cut"
     assert crowd.outcomes["200"] > CLIENTS
     assert not set(first.values()) & set(_pids(gateway).values())
     assert not any(_lives(pid) for pid in first.values())
+    assert _fewest_running(gateway, after=3) == 3, "too few are running"
     assert _told(gateway, "worker.died") == []
     await eventually(lambda: _all_sent(world), seconds=120)
     await _assert_nothing_lost(world, crowd, sandbox)
