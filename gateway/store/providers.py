@@ -62,7 +62,7 @@ async def set_provider_currency(conn: Connection, provider_id: int, currency: st
     """What an account counts in; its balance, which was in another, is not known any more."""
     await conn.execute(
         """update provider set currency = $2, balance = null, balance_at = null,
-                  balance_due_at = '-infinity' where id = $1""",
+                  balance_due_at = 'epoch' where id = $1""",
         provider_id,
         currency,
     )

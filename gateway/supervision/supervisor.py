@@ -18,7 +18,7 @@ from gateway.supervision.worker import Worker
 log = structlog.get_logger()
 
 START_SECONDS = 60.0
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 30.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _MOST_DOUBLINGS = 10
 #: A worker that has lived for so long was not broken from the start.
 _SETTLED_SECONDS = 60.0
@@ -118,13 +118,14 @@ class Supervisor:
                 if self._places[number] is not worker:
                     continue
             self._living.discard(worker)
-            settled = time.monotonic() - worker.started_at > _SETTLED_SECONDS
-            failures = 0 if settled else min(failures + 1, _MOST_DOUBLINGS)
-            pause = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
-            log.error("worker.died", worker=number, pid=worker.pid, code=code, seconds=pause)
-            await asyncio.sleep(pause)
-            async with self._changing:
-                await self._replace_dead(number, worker)
+            log.error("worker.died", worker=number, pid=worker.pid, code=code)
+            if time.monotonic() - worker.started_at > _SETTLED_SECONDS:
+                failures = 0
+            while self._places[number] is worker:
+                await asyncio.sleep(min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE))
+                failures = min(failures + 1, _MOST_DOUBLINGS)
+                async with self._changing:
+                    await self._replace_dead(number, worker)
 
     async def _replace_dead(self, number: int, dead: Worker) -> None:
         if self._places[number] is not dead:

@@ -22,4 +22,4 @@ drop index orders_sending;
 create index orders_sending on orders (provider_id, next_at) where state = 'sending';
 
 -- When the balance of an account is read next, by whichever process.
-alter table provider add column balance_due_at timestamptz not null default '-infinity';
+alter table provider add column balance_due_at timestamptz not null default 'epoch';
