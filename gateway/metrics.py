@@ -73,6 +73,10 @@ READS_BREAKER_STATE = Gauge(
     ["provider"],
 )
 REROUTES = Counter("smm_order_reroutes_total", "Orders given another route, by why", ["cause"])
+WORKERS_READY = Gauge("smm_workers_ready", "Worker processes that are ready, at the supervisor")
+WORKER_RESTARTS = Counter(
+    "smm_worker_restarts_total", "Worker processes that died, and a successor"
+)
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
 

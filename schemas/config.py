@@ -56,16 +56,22 @@ class RedisSettings(_Section):
 class HttpSettings(_Section):
     """The public listener: the API.
 
-    ``trusted_proxies`` are the networks whose X-Forwarded-For is believed.
+    ``trusted_proxies`` are the networks whose X-Forwarded-For is believed. A process that stops
+    waits up to ``drain_ms`` for open connections to be told that they close.
     """
 
     host: str = "127.0.0.1"
     port: int = Field(default=8800, ge=0, le=65535)
     trusted_proxies: list[IPvAnyNetwork] = []
+    drain_ms: int = Field(default=5_000, ge=0)
 
 
 class InternalSettings(_Section):
-    """The internal listener: ``/metrics``, ``/healthz``, ``/readyz``. Port 0 is a free one."""
+    """The internal listener: ``/metrics``, ``/healthz``, ``/readyz``. Port 0 is a free one.
+
+    With ``serve --workers`` it is the supervisor's; each worker takes a free port, told on
+    ``/workers``.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
@@ -221,7 +227,7 @@ class SettingsModel(BaseModel):
 
 
 class Budget(_Section):
-    """What each gateway process spends at one provider account.
+    """What is spent at one provider account, by all processes together.
 
     Calls a minute, and orders sent at the same time. The defaults suit panels that publish no
     limits. Below ``low_balance``, in the account's currency, there is an alert.

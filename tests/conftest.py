@@ -119,7 +119,7 @@ def open_gateway(engines: Addresses, database_url: str, tmp_path: Path) -> OpenG
         settings: dict[str, Any] = {
             "data_dir": tmp_path / "data",
             "security": {"pepper": PEPPER},
-            "http": {"port": 0},
+            "http": {"port": 0, "drain_ms": 0},
             "dispatch": {"idle_ms": 20, "retry_first_ms": 50, "hold_ms": 50},
             "tracking": {"first_ms": 20, "last_ms": 1000, "idle_ms": 20},
         }

@@ -22,6 +22,7 @@ _ASK_SECONDS = aiohttp.ClientTimeout(total=5)
 
 #: Impatient and generous enough for tests; ``settings`` of a process win over these.
 _SETTINGS: dict[str, dict[str, object]] = {
+    "http": {"drain_ms": 1_000},
     "dispatch": {"idle_ms": 20, "retry_first_ms": 50, "hold_ms": 50},
     "tracking": {"first_ms": 20, "last_ms": 1000, "idle_ms": 20},
     # A test drives one key from one address as hard as it can.

@@ -53,7 +53,7 @@ _PLANTED: list[tuple[str, str, str]] = [
     ("imports_point_down", "gateway.orders.intake", "from gateway.web.panel_api import PanelApi"),
     ("imports_point_down", "gateway.money.ledger", "import gateway.workers.loop"),
     ("imports_point_down", "gateway.catalogue.importing", "from gateway.cli import session"),
-    ("imports_point_down", "gateway.pacing", "from gateway.orders import lifecycle"),
+    ("imports_point_down", "gateway.breaker", "from gateway.orders import lifecycle"),
     ("imports_point_down", "gateway.web.panel_api", "from gateway.app import Gateway"),
     ("imports_point_down", "gateway.orders.intake", "from gateway import app"),
     ("imports_point_down", "gateway.orders.intake", "from .drafting import Draft"),

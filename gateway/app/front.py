@@ -1,5 +1,6 @@
 """The web role: answers resellers, and needs no upstream for it."""
 
+import socket
 import time
 from contextlib import AsyncExitStack
 
@@ -38,8 +39,11 @@ class Front:
         self._receipts = Receipts()
         self.api_url = ""
 
-    async def start(self, stack: AsyncExitStack) -> None:
-        """Start in order; the stack stops in the opposite order."""
+    async def start(self, stack: AsyncExitStack, public: socket.socket | None) -> None:
+        """Start in order; the stack stops in the opposite order.
+
+        ``public`` is a listening socket to answer on, in place of one of its own.
+        """
         await self._refresh_catalogue()
         loops = [
             Loop("catalogue", self._refresh_catalogue),
@@ -62,9 +66,9 @@ class Front:
         )
         stack.push_async_callback(write_receipts, self._core.pool, self._receipts)
         stack.push_async_callback(self._intake.finish)
-        await self._listen(stack)
+        await self._listen(stack, public)
 
-    async def _listen(self, stack: AsyncExitStack) -> None:
+    async def _listen(self, stack: AsyncExitStack, public: socket.socket | None) -> None:
         counts = RequestCounts()
         REGISTRY.register(counts)
         stack.callback(REGISTRY.unregister, counts)
@@ -81,7 +85,8 @@ class Front:
             aftercare=AftercareApi(pool, settings.refills, self._core.hints.aftercare_waiting),
             counts=counts,
         )
-        self.api_url = await listen(stack, public_app(api), http, "http.port") + "/api/v2"
+        url = await listen(stack, public_app(api), http, "http.port", public)
+        self.api_url = url + "/api/v2"
 
     async def _refresh_catalogue(self) -> float:
         async with self._core.pool.acquire() as conn:

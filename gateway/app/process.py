@@ -1,6 +1,7 @@
 """One gateway process: its roles and its internal listener, on one pool of connections."""
 
 import asyncio
+import socket
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -30,16 +31,22 @@ log = structlog.get_logger()
 
 
 class Gateway:
-    """One gateway process in its ``role``."""
+    """One gateway process in its ``role``; ``public`` is a listening socket shared with others."""
 
     def __init__(
-        self, settings: Settings, database_url: str, redis_url: str, role: Role = Role.ALL
+        self,
+        settings: Settings,
+        database_url: str,
+        redis_url: str,
+        role: Role = Role.ALL,
+        public: socket.socket | None = None,
     ) -> None:
         require_pepper(settings)
         self._settings = settings
         self._database_url = database_url
         self._redis_url = redis_url
         self._role = role
+        self._public = public
         self._ready = False
         self._front: Front | None = None
         self._background: Background | None = None
@@ -74,7 +81,7 @@ class Gateway:
         stack.push_async_callback(self._pool.close)
         await require_migrated(self._pool)
         # Until the very end there is somebody to say that this process is stopping.
-        probes = internal_app(REGISTRY, self._missing)
+        probes = internal_app(REGISTRY, self.missing)
         self.internal_url = await listen(stack, probes, self._settings.internal, "internal.port")
         spool = Spool(data_dir_of(self._settings) / "spool")
         stack.push_async_callback(spool.close)
@@ -92,7 +99,7 @@ class Gateway:
         stack.push_async_callback(self._wakeups.stop)
         if self._role is not Role.WORKER:
             self._front = Front(core, keeps_standings=self._background is None)
-            await self._front.start(stack)
+            await self._front.start(stack, self._public)
 
     def _open_wakeups(self) -> Wakeups:
         try:
@@ -112,7 +119,8 @@ class Gateway:
             self._background.wake_aftercare(provider_ids)
         self._wakeups.send_aftercare(provider_ids)
 
-    async def _missing(self) -> list[str]:
+    async def missing(self) -> list[str]:
+        """What keeps this process from its work, in words; nothing missing is ready."""
         if not self._ready:
             return ["starting or stopping"]
         try:

@@ -2,8 +2,9 @@
 
 import structlog
 
+from gateway.catalogue.spending import spend_read
 from gateway.store import providers
-from gateway.store.connection import Pool
+from gateway.store.connection import Pool, transaction
 from providers.base import Provider
 from providers.errors import Unavailable
 from schemas.money import BadAmount, micros_from
@@ -11,6 +12,19 @@ from schemas.providers import ProviderRecord
 from schemas.upstream import UpstreamBalance
 
 log = structlog.get_logger()
+
+
+async def take_balance_read(pool: Pool, record: ProviderRecord, interval_ms: int) -> float:
+    """Take the next look at what an account holds, before any other process does.
+
+    Returns 0, or the seconds until it is due. Raises ``OverBudget`` when it is, and the account may
+    not be asked now.
+    """
+    async with pool.acquire() as conn, transaction(conn):
+        wait = await providers.claim_balance_read(conn, record.id, interval_ms)
+        if not wait:
+            await spend_read(conn, record)
+    return wait
 
 
 async def read_balance(

@@ -9,13 +9,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvloop
 
 from gateway.app import Gateway
+from gateway.app.supervised import inherited_socket, supervise, work_under_supervision
 from gateway.cli import demo
 from gateway.cli.session import (
     addresses_of,
     common_flags,
+    number,
     settings_of,
     with_pepper,
 )
@@ -24,6 +27,7 @@ from gateway.database import migrate_database
 from gateway.embedded import Addresses, EmbeddedEngines
 from gateway.errors import UserError
 from gateway.log import configure_logging
+from gateway.supervision.link import Link
 from providers.sandbox import SandboxAddress, SandboxSettings, run_sandbox
 from providers.sandbox.journal import JournalInUse
 from schemas.config import Role
@@ -46,6 +50,13 @@ def add_commands(commands: Any) -> None:
         metavar="ROLE",
         help="web answers resellers, worker asks upstreams, all does both (all)",
     )
+    served.add_argument(
+        "--workers",
+        type=number,
+        metavar="N",
+        help="so many processes on one port; SIGHUP exchanges them one by one",
+    )
+    served.add_argument("--as-worker", type=_inheritance, help=argparse.SUPPRESS)
     served.set_defaults(run=_serve)
     sandbox = commands.add_parser(
         "sandbox", parents=[flags], help="a panel to try things on, also its faults"
@@ -68,8 +79,8 @@ def run_until_stopped(work: Coroutine[Any, Any, int]) -> int:
     async def run() -> int:
         task = asyncio.ensure_future(work)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, task.cancel)
         try:
             return await task
         except asyncio.CancelledError:
@@ -88,6 +99,8 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _serve(arguments: argparse.Namespace) -> int:
     settings = with_pepper(_settings(arguments))
     require_pepper(settings)
+    if arguments.as_worker is not None:
+        return run_until_stopped(_work(settings, arguments.role, *arguments.as_worker))
 
     async def serve() -> int:
         async with engines(settings) as (addresses, failed):
@@ -95,13 +108,51 @@ def _serve(arguments: argparse.Namespace) -> int:
                 # Nobody else looks after these engines' database. Commands on the same data
                 # directory reach it already, and say so while it lacks migrations.
                 await migrate_database(settings, addresses.database_url)
+            if arguments.workers is not None:
+                flags = _worker_flags(arguments)
+                async with supervise(settings, arguments.role, arguments.workers, flags) as those:
+                    return await _stay(those.api_url, failed)
             gateway = Gateway(settings, addresses.database_url, addresses.redis_url, arguments.role)
             async with gateway:
                 _spare_the_collector()
-                print(f"API: {gateway.api_url or 'none in this role'}", flush=True)
-                raise UserError(await failed)
+                return await _stay(gateway.api_url, failed)
 
     return run_until_stopped(serve())
+
+
+async def _stay(api_url: str, failed: asyncio.Future[str]) -> int:
+    """Say that all is up, and stay until an engine fails, which raises ``UserError``."""
+    print(f"API: {api_url or 'none in this role'}", flush=True)
+    raise UserError(await failed)
+
+
+def _worker_flags(arguments: argparse.Namespace) -> list[str]:
+    """The flags of a worker: those of its supervisor, but for what that one does itself."""
+    flags = ["serve", "--role", arguments.role]
+    if arguments.config is not None:
+        flags += ["--config", str(arguments.config)]
+    if arguments.data_dir is not None:
+        flags += ["--data-dir", str(arguments.data_dir)]
+    return flags
+
+
+def _inheritance(text: str) -> list[int]:
+    """A worker's number, and the descriptors of its link and of the public socket, if any."""
+    return [int(part) for part in text.split(",")]
+
+
+async def _work(
+    settings: Settings, role: Role, worker: int, link: int, public: int | None = None
+) -> int:
+    structlog.contextvars.bind_contextvars(worker=worker)
+    # The port is the supervisor's.
+    internal = settings.internal.model_copy(update={"port": 0})
+    settings = settings.model_copy(update={"internal": internal})
+    addresses = addresses_of(settings)
+    listening = None if public is None else inherited_socket(public)
+    gateway = Gateway(settings, addresses.database_url, addresses.redis_url, role, listening)
+    await work_under_supervision(gateway, Link(link))
+    return 0
 
 
 def _spare_the_collector() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from gateway.catalogue.spending import spend_further_reads, spend_read
 from gateway.metrics import CANCELS, UPSTREAM_SECONDS
 from gateway.orders.cancelling import (
     CancelOutcome,
@@ -166,15 +167,22 @@ class Canceller:
         self._clock = clock
 
     async def ask(self, adapter: Provider, provider: ProviderRecord, limit: int) -> Polled:
-        """Ask for the requests that are due, up to ``limit``, and record the answers."""
+        """Ask for the requests that are due, up to ``limit``, and record the answers.
+
+        Raises:
+            OverBudget: when some are due, and the account may not be asked now.
+        """
         async with self._pool.acquire() as conn, transaction(conn):
             due = await store.claim_cancellations(
                 conn, provider.id, limit=limit, lease_ms=lease_ms(self._settings)
             )
+            if due:
+                await spend_read(conn, provider)
         if not due:
             return Polled(0, answered=True)
         with metered() as meter:
             outcomes = await self._call(adapter, provider, due)
+        await spend_further_reads(self._pool, provider, meter.requests)
         changes = [
             _storable(after_cancel_call(claim, outcomes.get(claim.upstream_id), self._settings))
             for claim in due

@@ -11,6 +11,7 @@ from datetime import datetime
 import structlog
 
 from gateway.catalogue.routing import Standings, is_too_dear
+from gateway.catalogue.spending import lock_adds, most_in_flight, spend_adds
 from gateway.metrics import ATTEMPTS, UPSTREAM_SECONDS
 from gateway.orders.failover import Outcome, Withheld
 from gateway.orders.lifecycle import move
@@ -38,6 +39,10 @@ log = structlog.get_logger()
 LEASE_MARGIN_MS = 15_000
 #: A process that was stopped for so long after its claim does not send any more.
 LATE_MS = 5_000
+#: Another process is just claiming from the account: it takes what there is.
+CLAIMED_ELSEWHERE_SECONDS = 0.02
+#: Other processes have as many orders in flight as the account takes.
+ALL_IN_FLIGHT_SECONDS = 0.25
 
 
 def lease_ms(settings: DispatchSettings) -> int:
@@ -66,10 +71,14 @@ def submission_of(order: ClaimedOrder) -> Submission:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Orders taken for sending, and when, on the monotonic clock."""
+    """Orders taken for sending, and when, on the monotonic clock.
+
+    ``again`` is the seconds after which more could be taken; None when nothing more waits.
+    """
 
     orders: Sequence[ClaimedOrder]
     at: float
+    again: float | None = None
 
 
 class Sender:
@@ -89,20 +98,33 @@ class Sender:
         self._recorder = Recorder(pool, settings, spool, {} if standings is None else standings)
 
     async def claim(self, provider: ProviderRecord, limit: int) -> Claim:
-        """Take orders and commit their attempts: after this they count as possibly sent."""
+        """Take orders and commit their attempts: after this they count as possibly sent.
+
+        At most ``limit``, and what the account's budget leaves over all processes.
+        """
         at, lease = self._clock(), lease_ms(self._settings)
         taken: Sequence[ClaimedOrder] = ()
         claimed_at: datetime | None = None
         try:
             async with self._pool.acquire() as conn, transaction(conn, patience=LATE_MS / 1000):
-                taken = await orders.claim_orders(conn, provider.id, limit=limit, lease_ms=lease)
+                tokens = await lock_adds(conn, provider)
+                if tokens is None:
+                    return Claim((), at, CLAIMED_ELSEWHERE_SECONDS)
+                if tokens.left < 1:
+                    return Claim((), at, tokens.wait)
+                free = most_in_flight(provider) - await orders.count_sending(conn, provider.id)
+                if free < 1:
+                    return Claim((), at, ALL_IN_FLIGHT_SECONDS)
+                most = min(limit, tokens.left, free)
+                taken = await orders.claim_orders(conn, provider.id, limit=most, lease_ms=lease)
                 if taken:
                     claimed_at = await attempts.insert_attempts(conn, provider.id, taken)
+                    await spend_adds(conn, provider, len(taken))
         except CommitInDoubt:
             if claimed_at is not None:
                 await give_back(self._pool, taken, claimed_at, lease / 1000)
             return Claim((), at)
-        return Claim(taken, at)
+        return Claim(taken, at, None if len(taken) < most else 0.0)
 
     async def send(
         self, adapter: Provider, provider: ProviderRecord, order: ClaimedOrder, claimed_at: float

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from gateway.catalogue.spending import spend_read
 from gateway.errors import UserError
 from gateway.metrics import REFILLS, UPSTREAM_SECONDS
 from gateway.orders.dispatch import LATE_MS, lease_ms
@@ -128,10 +129,16 @@ class Refiller:
         self._clock = clock
 
     async def claim(self, provider: ProviderRecord) -> tuple[ClaimedRefill, float] | None:
-        """Take one refill, and when: after this it counts as possibly sent."""
+        """Take one refill, and when: after this it counts as possibly sent.
+
+        Raises:
+            OverBudget: when one waits, and the account may not be asked now.
+        """
         at = self._clock()
         async with self._pool.acquire() as conn, transaction(conn):
             refill = await store.claim_refill(conn, provider.id, lease_ms=lease_ms(self._dispatch))
+            if refill:
+                await spend_read(conn, provider)
         return (refill, at) if refill else None
 
     async def send(
@@ -193,11 +200,17 @@ class Refiller:
         return False
 
     async def follow(self, adapter: Provider, provider: ProviderRecord, limit: int) -> Polled:
-        """Ask for the states of refills that are due. A read that fails changes nothing."""
+        """Ask for the states of refills that are due. A read that fails changes nothing.
+
+        Raises:
+            OverBudget: when some are due, and the account may not be asked now.
+        """
         async with self._pool.acquire() as conn, transaction(conn):
             due = await store.claim_refill_polls(
                 conn, provider.id, limit=limit, lease_ms=POLL_LEASE_MS
             )
+            if due:
+                await spend_read(conn, provider)
         if not due:
             return Polled(0, answered=True)
         began = self._clock()

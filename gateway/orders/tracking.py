@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import structlog
 
+from gateway.catalogue.spending import spend_further_reads, spend_read
 from gateway.metrics import POLLS, UPSTREAM_SECONDS
 from gateway.orders.lifecycle import Polling, after_status
 from gateway.orders.settling import settle
@@ -61,6 +62,9 @@ class Tracker:
         """Ask for the orders that are due, up to ``limit`` and as many as the panel takes at once.
 
         A read that fails changes nothing: the orders are asked for again when their lease ends.
+
+        Raises:
+            OverBudget: when orders are due, and the account may not be asked now.
         """
         due = await self._claim(provider, min(limit, adapter.status_batch))
         if not due:
@@ -69,8 +73,10 @@ class Tracker:
             try:
                 heard = await self._ask(adapter, provider, due)
             except ProviderError as error:
+                await spend_further_reads(self._pool, provider, meter.requests)
                 pause = error.exchange.retry_after if error.exchange else None
                 return Polled(len(due), False, meter.requests, pause)
+        await spend_further_reads(self._pool, provider, meter.requests)
         for status in heard.values():
             self._note_word(provider, status)
         await self._apply(due, heard)
@@ -128,4 +134,6 @@ class Tracker:
                 due += await orders.claim_corrections(
                     conn, provider.id, limit=limit - len(due), lease_ms=POLL_LEASE_MS
                 )
+            if due:
+                await spend_read(conn, provider)
         return due

@@ -53,12 +53,21 @@ async def list_placed_orders(conn: Connection, order_ids: Sequence[int]) -> set[
     return {row["id"] for row in rows}
 
 
+async def count_sending(conn: Connection, provider_id: int) -> int:
+    """How many orders of a provider are being sent, by whichever process."""
+    return int(
+        await conn.fetchval(
+            "select count(*) from orders where provider_id = $1 and state = 'sending'", provider_id
+        )
+    )
+
+
 async def claim_orders(
     conn: Connection, provider_id: int, *, limit: int, lease_ms: int
 ) -> list[ClaimedOrder]:
     """Take the longest waiting orders of a provider for sending, ``queued`` to ``sending``.
 
-    Orders that another sender is just taking are skipped, and those that the reseller wants
+    Orders that somebody else has locked are skipped, and those that the reseller wants
     canceled. The caller records attempts and events in the same transaction.
     """
     rows = await conn.fetch(

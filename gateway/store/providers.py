@@ -20,11 +20,16 @@ def _read(row: Record) -> ProviderRecord:
 async def insert_provider(
     conn: Connection, name: str, kind: str, url: str, key: str, currency: str, options: str
 ) -> int:
-    """A new upstream account, ``options`` as JSON; returns its id."""
+    """A new upstream account with its budget, ``options`` as JSON; returns its id."""
     return int(
         await conn.fetchval(
-            """insert into provider (name, kind, url, key, currency, options)
-               values ($1, $2, $3, $4, $5, $6) returning id""",
+            """with made as (
+                   insert into provider (name, kind, url, key, currency, options)
+                   values ($1, $2, $3, $4, $5, $6) returning id),
+               budgeted as (
+                   insert into budget (provider_id, calls)
+                   select id, calls from made cross join unnest(array['adds', 'reads']) as calls)
+               select id from made""",
             name,
             kind,
             url,
@@ -56,7 +61,8 @@ async def set_provider_options(conn: Connection, provider_id: int, options: str)
 async def set_provider_currency(conn: Connection, provider_id: int, currency: str) -> None:
     """What an account counts in; its balance, which was in another, is not known any more."""
     await conn.execute(
-        "update provider set currency = $2, balance = null, balance_at = null where id = $1",
+        """update provider set currency = $2, balance = null, balance_at = null,
+                  balance_due_at = 'epoch' where id = $1""",
         provider_id,
         currency,
     )
@@ -120,4 +126,25 @@ async def set_provider_balance(
         provider_id,
         balance,
         currency,
+    )
+
+
+async def claim_balance_read(conn: Connection, provider_id: int, interval_ms: int) -> float:
+    """Take the next look at what an account holds, if it is due; the one after is put off.
+
+    Returns 0, or the seconds until it is due.
+    """
+    return float(
+        await conn.fetchval(
+            """with taken as (
+                   update provider
+                      set balance_due_at = clock_timestamp() + $2 * interval '1 ms'
+                    where id = $1 and balance_due_at <= clock_timestamp() returning 1)
+               select case when exists (select from taken) then 0
+                           else greatest(0.01, extract(
+                               epoch from balance_due_at - clock_timestamp())) end
+                 from provider where id = $1""",
+            provider_id,
+            interval_ms,
+        )
     )

@@ -1,18 +1,22 @@
 """The internal listener: metrics, liveness and readiness. On loopback unless told otherwise."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 
 def internal_app(
-    registry: CollectorRegistry, readiness: Callable[[], Awaitable[list[str]]]
+    registry: CollectorRegistry,
+    readiness: Callable[[], Awaitable[list[str]]],
+    workers: Callable[[], Mapping[int, str]] | None = None,
 ) -> web.Application:
     """``/metrics``, ``/healthz`` (the process answers) and ``/readyz`` (it can take orders).
 
-    ``readiness`` returns what is missing, in words; nothing missing is ready.
+    ``readiness`` returns what is missing, in words; nothing missing is ready. A supervisor tells on
+    ``/workers`` where its ``workers`` have their metrics (host and port by number), as Prometheus
+    reads it.
     """
 
     async def metrics(_: web.Request) -> web.Response:
@@ -31,8 +35,19 @@ def internal_app(
             content_type="application/json",
         )
 
+    async def targets(_: web.Request) -> web.Response:
+        found = workers() if workers else {}
+        return web.json_response(
+            [
+                {"targets": [address], "labels": {"worker": str(number)}}
+                for number, address in found.items()
+            ]
+        )
+
     app = web.Application()
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/healthz", health)
     app.router.add_get("/readyz", ready)
+    if workers is not None:
+        app.router.add_get("/workers", targets)
     return app

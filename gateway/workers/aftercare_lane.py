@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable
 
+from gateway.catalogue.spending import OverBudget
 from gateway.catalogue.standings import is_set_aside
 from gateway.orders.cancellations import Canceller
 from gateway.orders.refills import Refiller
 from gateway.orders.tracking import BATCH, Polled
-from gateway.pacing import Pace
 from gateway.workers.loop import Loop
 from providers.base import Provider
 from schemas.aftercare import RefillState
@@ -31,7 +31,6 @@ class AftercareLane:
         canceller: Canceller,
         adapter: Provider,
         record: ProviderRecord,
-        pace: Pace,
         settings: DispatchSettings,
         clock: Callable[[], float],
     ) -> None:
@@ -39,7 +38,6 @@ class AftercareLane:
         self._refiller = refiller
         self._canceller = canceller
         self._adapter = adapter
-        self._pace = pace
         self._idle = settings.idle_ms / 1000
         self._longest_pause = settings.retry_last_ms / 1000
         self._patience = settings.timeout_ms / 1000 + _RECORDING_SECONDS
@@ -63,13 +61,13 @@ class AftercareLane:
 
     async def _work(self) -> float:
         for _ in self._duties:
-            if not self._pace.available():
-                return self._pace.wait()
             duty = self._duties.pop(0)
             self._duties.append(duty)
-            done = await duty()
+            try:
+                done = await duty()
+            except OverBudget as over:
+                return over.seconds
             if done.asked:
-                self._pace.spend(max(1, done.requests))
                 return 0 if done.answered else self._idle
         return self._idle
 

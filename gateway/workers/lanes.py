@@ -15,7 +15,6 @@ from gateway.orders.cancellations import Canceller
 from gateway.orders.dispatch import Sender
 from gateway.orders.refills import Refiller
 from gateway.orders.tracking import Tracker
-from gateway.pacing import Pace
 from gateway.spool import Spool
 from gateway.store.connection import Pool
 from gateway.workers.aftercare_lane import AftercareLane
@@ -149,21 +148,19 @@ class Lanes:
             self._unusable[record.id] = record
             return
         sending = SendingLane(self._sender, adapter, record, budget, self._dispatch, self._clock)
-        reads = Pace(budget.reads_per_minute, 1, self._clock)
         aftercare = AftercareLane(
             self._refiller,
             self._canceller,
             adapter,
             record,
-            reads,
             self._dispatch,
             self._clock,
         )
         reading: tuple[TrackingLane | BalanceLane, ...] = ()
         if not is_worked_by_hand(record.kind):
             reading = (
-                TrackingLane(self._tracker, adapter, record, reads, self._tracking, self._clock),
-                BalanceLane(self._pool, adapter, record, reads, budget, self._tracking),
+                TrackingLane(self._tracker, adapter, record, self._tracking, self._clock),
+                BalanceLane(self._pool, adapter, record, budget, self._tracking),
             )
         self._unusable.pop(record.id, None)
         self._lanes[record.id] = AccountLanes(sending, aftercare, reading)

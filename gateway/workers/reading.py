@@ -1,20 +1,21 @@
 """The lanes that read from one account: how orders stand, and what the account holds."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import structlog
 
 from gateway.breaker import Breaker
-from gateway.catalogue.balances import read_balance
+from gateway.catalogue.balances import read_balance, take_balance_read
+from gateway.catalogue.spending import OverBudget
 from gateway.metrics import READS_BREAKER_STATE
 from gateway.orders.tracking import BATCH, Tracker
-from gateway.pacing import Pace
 from gateway.store.connection import Pool
 from gateway.workers.loop import Loop
 from providers.base import Provider
 from providers.errors import ProviderError
 from schemas.config import Budget, TrackingSettings
+from schemas.money import UNIT
 from schemas.providers import ProviderRecord
 
 log = structlog.get_logger()
@@ -31,7 +32,6 @@ class TrackingLane:
         tracker: Tracker,
         adapter: Provider,
         record: ProviderRecord,
-        reads: Pace,
         settings: TrackingSettings,
         clock: Callable[[], float],
     ) -> None:
@@ -40,7 +40,6 @@ class TrackingLane:
         self._tracker = tracker
         self._adapter = adapter
         self._idle = settings.idle_ms / 1000
-        self._pace = reads
         # Small at first: a panel that knows no lists answers each order in a request of its own.
         self._batch = 1
         self.loop = Loop(f"tracking:{record.name}", self._work)
@@ -51,12 +50,14 @@ class TrackingLane:
 
     async def _work(self) -> float:
         READS_BREAKER_STATE.labels(self.record.name).set(self.breaker.state)
-        if wait := max(self._pace.wait(), self.breaker.wait()):
+        if wait := self.breaker.wait():
             return wait
-        polled = await self._tracker.poll(self._adapter, self.record, self._batch)
+        try:
+            polled = await self._tracker.poll(self._adapter, self.record, self._batch)
+        except OverBudget as over:
+            return over.seconds
         if not polled.asked:
             return self._idle
-        self._pace.spend(max(1, polled.requests))
         if not polled.answered:
             self.breaker.failed(polled.retry_after)
             READS_BREAKER_STATE.labels(self.record.name).set(self.breaker.state)
@@ -80,17 +81,15 @@ class BalanceLane:
         pool: Pool,
         adapter: Provider,
         record: ProviderRecord,
-        reads: Pace,
         budget: Budget,
         settings: TrackingSettings,
     ) -> None:
         self.record = record
         self._pool = pool
         self._adapter = adapter
-        self._pace = reads
         self._low_at = budget.low_balance
-        self._interval = settings.balance_ms / 1000
-        self._is_low = False
+        self._interval_ms = settings.balance_ms
+        self._idle = settings.idle_ms / 1000
         self.loop = Loop(f"balance:{record.name}", self._work)
 
     async def stop(self) -> None:
@@ -98,18 +97,21 @@ class BalanceLane:
         await self.loop.stop()
 
     async def _work(self) -> float:
-        if wait := max(self._pace.wait(), self._due_in()):
-            return wait
-        self._pace.spend(1)
         try:
+            if wait := await take_balance_read(self._pool, self.record, self._interval_ms):
+                return wait
             balance = await read_balance(self._pool, self._adapter, self.record)
+        except OverBudget as over:
+            return over.seconds
         except ProviderError as error:
             log.warning("balance.failed", provider=self.record.name, reason=str(error))
-            return self._interval
+            return self._idle
         if balance is None:
-            return self._interval
-        low = self._low_at is not None and balance.amount < self._low_at
-        if low and not self._is_low:
+            return self._idle
+        before = self.record.balance
+        # What was known before, whichever process has read it: an alert is given once.
+        told = before is not None and self._is_low(Decimal(before) / UNIT)
+        if self._is_low(balance.amount) and not told:
             log.error(
                 "provider.low_balance",
                 provider=self.record.name,
@@ -117,13 +119,7 @@ class BalanceLane:
                 threshold=str(self._low_at),
                 hint="top up the account; routing prefers others once an order costs more",
             )
-        self._is_low = low
-        return self._interval
+        return self._idle
 
-    def _due_in(self) -> float:
-        """Seconds until the balance that some process has read last is old."""
-        read_at = self.record.balance_at
-        if read_at is None:
-            return 0.0
-        age = datetime.now(UTC) - read_at
-        return max(0.0, (timedelta(seconds=self._interval) - age).total_seconds())
+    def _is_low(self, amount: Decimal) -> bool:
+        return self._low_at is not None and amount < self._low_at

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import structlog
 
 from gateway.breaker import Breaker
+from gateway.catalogue.spending import most_in_flight
 from gateway.catalogue.standings import is_set_aside
 from gateway.metrics import BREAKER_STATE
 from gateway.orders.dispatch import Sender
 from gateway.orders.failover import Outcome, Withheld
-from gateway.pacing import Pace
 from gateway.workers.loop import Loop
 from providers.base import Provider
 from providers.errors import Ambiguous, Unavailable
@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 #: So many orders in a row without a proper answer are worth an alarm.
 _ALARM_AFTER = 3
+#: After a look at an empty queue.
+_QUIET_SECONDS = 0.02
 #: When stopping, an answer gets so long to be written down.
 _RECORDING_SECONDS = 5.0
 
@@ -48,7 +50,8 @@ class SendingLane:
         self._adapter = adapter
         self._idle = settings.idle_ms / 1000
         self._patience = settings.timeout_ms / 1000 + _RECORDING_SECONDS
-        self._pace = Pace(budget.adds_per_minute, budget.in_flight, clock)
+        self._clock = clock
+        self._quiet_until = 0.0
         self._sending: set[asyncio.Task[None]] = set()
         self.loop = Loop(f"dispatch:{record.name}", self._work)
 
@@ -68,26 +71,30 @@ class SendingLane:
         BREAKER_STATE.labels(self.record.name).set(self.breaker.state)
         limit = self._limit()
         if limit <= 0:
-            return max(self._pace.wait(), self.breaker.wait()) or self._idle
+            return self.breaker.wait() or self._idle
+        if (quiet := self._quiet_until - self._clock()) > 0:
+            return quiet
         claim = await self._sender.claim(self.record, limit)
-        self._pace.spend(len(claim.orders))
         for order in claim.orders:
             task = asyncio.create_task(self._send(order, claim.at))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
-        return self._idle if len(claim.orders) < limit else 0
+        if claim.again == 0:
+            return 0
+        # Wake-ups come from every process: one that found nothing to take does not look at once.
+        self._quiet_until = self._clock() + (claim.again or _QUIET_SECONDS)
+        return claim.again or self._idle
 
     def _limit(self) -> int:
         if is_set_aside(self.record):
             return 0
-        # An account that was set aside gets one order to see whether it works again.
-        most = self.breaker.most(1 if self.record.holds else self.budget.in_flight)
-        return min(most - len(self._sending), self._pace.available())
+        return self.breaker.most(most_in_flight(self.record)) - len(self._sending)
 
     async def _send(self, order: ClaimedOrder, claimed_at: float) -> None:
         outcome = await self._sender.send(self._adapter, self.record, order, claimed_at)
         self._judge(outcome)
         BREAKER_STATE.labels(self.record.name).set(self.breaker.state)
+        self._quiet_until = 0.0
         self.loop.wake()
 
     def _judge(self, outcome: Outcome) -> None:

@@ -162,7 +162,8 @@ async def open_line(
     **options: object,
 ) -> AsyncIterator[Line]:
     """A line to a sandbox panel, with a funded reseller; ``options`` are the provider's."""
-    provider = await world.sandbox(panel, **options)
+    # Tests say themselves how many orders are claimed.
+    provider = await world.sandbox(panel, **{"in_flight": 1_000} | options)
     customer = await world.reseller(funds="1000")
     catalogue = Catalogue()
     async with world.pool.acquire() as conn:

@@ -21,8 +21,10 @@ _PRICING = "tests/catalogue/test_pricing.py"
 _RECEIPTS = "tests/web/test_receipt_response.py"
 _REFILLS = "tests/orders/test_refills.py"
 _READING = "tests/providers/test_reading.py"
+_SHARED_BUDGETS = "tests/e2e/test_shared_budgets.py"
 _TRACKING = "tests/orders/test_tracking.py"
 _TRANSPORT = "tests/providers/test_transport.py"
+_WORKERS = "tests/e2e/test_workers.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,5 +433,53 @@ BUGS = (
         after="skipped = 0 * await servers.get_last_order_id(conn)",
         test=f"{_BACKUPS}::test_a_backup_under_load_has_all_that_was_acknowledged_before_it_began",
         shows="900000",
+    ),
+    Bug(
+        name="a process has a budget of its own",
+        file="gateway/orders/dispatch.py",
+        before="""
+                free = most_in_flight(provider) - await orders.count_sending(conn, provider.id)
+""",
+        after="""
+                free = most_in_flight(provider)
+""",
+        test=_SHARED_BUDGETS,
+        shows="sent at the same time",
+    ),
+    Bug(
+        name="reads are not counted over processes",
+        file="gateway/catalogue/spending.py",
+        before="    if wait:\n        raise OverBudget(wait)\n",
+        after="",
+        test=_SHARED_BUDGETS,
+    ),
+    Bug(
+        name="a worker stops before its successor is ready",
+        file="gateway/supervision/supervisor.py",
+        before="""
+            try:
+                await self._take_place(number)
+            except UserError as error:
+                log.error(
+                    "restart.given_up",
+""",
+        after="""
+            try:
+                await self._end(old)
+                await self._take_place(number)
+            except UserError as error:
+                log.error(
+                    "restart.given_up",
+""",
+        test=f"{_WORKERS}::test_workers_are_exchanged_under_load_and_no_call_is_refused_or_cut",
+        shows="too few are running",
+    ),
+    Bug(
+        name="a stop closes connections without a word",
+        file="gateway/app/listening.py",
+        before="    draining.set()\n",
+        after="",
+        test=f"{_WORKERS}::test_workers_are_exchanged_under_load_and_no_call_is_refused_or_cut",
+        shows="refused or cut",
     ),
 )

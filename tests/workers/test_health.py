@@ -11,7 +11,6 @@ from structlog.testing import LogCapture
 
 from gateway.breaker import BreakerState
 from gateway.catalogue.upstreams import adapt, timeouts
-from gateway.pacing import Pace
 from gateway.store import providers
 from gateway.store.connection import Pool
 from gateway.workers.reading import BalanceLane
@@ -122,11 +121,12 @@ async def test_a_low_balance_is_told_once_for_each_time_that_it_runs_low(
     record = await world.provider(sandbox.url, sandbox.key, "purse", low_balance=50.5)
     async with Transport(timeouts(DISPATCH)) as transport:
         adapter, budget = adapt(record, transport)
-        reads = Pace(600_000, 1000, asyncio.get_running_loop().time)
-        lane = BalanceLane(pool, adapter, record, reads, budget, TrackingSettings())
+        lane = BalanceLane(pool, adapter, record, budget, TrackingSettings())
         for amount in ("60", "50.49", "1", "50.5", "50", "0"):
             await sandbox.control("balance", {"amount": amount})
+            await pool.execute("update provider set balance_due_at = now()")
             await lane._work()
+            lane.record = await _stored(pool, "purse")
     told = [line["balance"] for line in _told(alerts, "provider.low_balance")]
     assert told == ["50.49", "50.00"]
     assert (await _stored(pool, "purse")).balance == 0
@@ -138,8 +138,7 @@ async def test_a_balance_in_another_currency_than_the_account_s_is_told_and_not_
     record = await world.provider(sandbox.url, sandbox.key, "moved", "VND", low_balance=50000)
     async with Transport(timeouts(DISPATCH)) as transport:
         adapter, budget = adapt(record, transport)
-        reads = Pace(600_000, 1000, asyncio.get_running_loop().time)
-        lane = BalanceLane(pool, adapter, record, reads, budget, TrackingSettings())
+        lane = BalanceLane(pool, adapter, record, budget, TrackingSettings())
         await lane._work()
     [told] = _told(alerts, "provider.currency_changed")
     assert (told["told"], told["stored"]) == ("USD", "VND")

@@ -1,0 +1,1 @@
+"""Several worker processes under one supervisor, which holds what outlives each of them."""
