@@ -63,6 +63,10 @@ READS_BREAKER_STATE = Gauge(
     ["provider"],
 )
 REROUTES = Counter("smm_order_reroutes_total", "Orders given another route, by why", ["cause"])
+SYNC_STANDBYS = Gauge(
+    "smm_database_sync_standbys",
+    "Standbys that confirm every commit; NaN where none is asked for, or the role may not see it",
+)
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gateway.cli import (
     audits,
     changes,
+    databases,
     keys,
     orders,
     prices,
@@ -35,6 +36,7 @@ _GROUPS = (
     orders,
     refills,
     audits,
+    databases,
 )
 
 

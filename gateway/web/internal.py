@@ -8,11 +8,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 
 
 def internal_app(
-    registry: CollectorRegistry, readiness: Callable[[], Awaitable[list[str]]]
+    registry: CollectorRegistry,
+    readiness: Callable[[], Awaitable[list[str]]],
+    degraded: Callable[[], list[str]],
 ) -> web.Application:
     """``/metrics``, ``/healthz`` (the process answers) and ``/readyz`` (it can take orders).
 
-    ``readiness`` returns what is missing, in words; nothing missing is ready.
+    ``readiness`` returns what is missing, in words; nothing missing is ready. What ``degraded``
+    returns is told too, and does not keep orders away: they wait for what they must wait for.
     """
 
     async def metrics(_: web.Request) -> web.Response:
@@ -26,7 +29,7 @@ def internal_app(
     async def ready(_: web.Request) -> web.Response:
         missing = await readiness()
         return web.Response(
-            text=json.dumps({"ready": not missing, "missing": missing}),
+            text=json.dumps({"ready": not missing, "missing": missing, "degraded": degraded()}),
             status=503 if missing else 200,
             content_type="application/json",
         )

@@ -15,6 +15,7 @@ import pytest
 from gateway.embedded import Addresses
 from gateway.store.connection import open_pool
 from schemas.money import parse_amount
+from tests.application_role import as_application
 from tests.conftest import eventually
 from tests.faults.checker import Evidence, Kept, Statement, violations
 from tests.faults.load import Load, Offer, Outcome
@@ -46,7 +47,10 @@ async def test_kills_under_load_lose_no_order_and_double_none(
     ):
         customers = await _furnish(database_url, panel)
         gateway = GatewayProcess(
-            database_url, engines.redis_url, tmp_path / "gateway.log", settings=_SETTINGS
+            as_application(database_url),
+            engines.redis_url,
+            tmp_path / "gateway.log",
+            settings=_SETTINGS,
         )
         async with gateway:
             offer = await _offer(gateway, customers[0])
