@@ -10,6 +10,7 @@ from gateway.embedded import Addresses
 from gateway.store import roles
 from gateway.store.connection import Connection
 
+OWNER = "smm"
 APPLICATION = "app"
 _PASSWORD = "app-password"
 
@@ -30,10 +31,11 @@ def superuser_url(engines: Addresses, data_dir: Path) -> str:
 
 
 async def make_role(url: str) -> None:
-    """Make the role; ``url`` is a superuser's."""
+    """Make the role; ``url`` is a superuser's. The owner, who watches in tests, may see all."""
     conn = await asyncpg.connect(url)
     try:
         await conn.execute(f"create role {APPLICATION} login password '{_PASSWORD}'")
+        await conn.execute(f"grant pg_monitor, pg_signal_backend to {OWNER}")
     finally:
         await conn.close()
 

@@ -82,6 +82,11 @@ async def set_limits(conn: Connection, name: str) -> None:
     await conn.execute("; ".join(await get_limits(conn, name)))
 
 
+async def get_may_look(conn: Connection) -> bool:
+    """Whether we may look into any schema at all: where not, every table seems to be missing."""
+    return bool(await conn.fetchval("select current_schema() is not null"))
+
+
 async def get_can_create(conn: Connection, name: str) -> bool:
     """Whether a role could create anything in our schema, by whatever right."""
     return bool(

@@ -20,12 +20,11 @@ from gateway.embedded.binaries import binaries_for_anyone, find_binaries
 from gateway.embedded.child import Child
 from gateway.embedded.place import prepare
 from gateway.embedded.ports import HOST, free_port
-from tests.application_role import make_role
+from tests.application_role import OWNER, make_role
 from tests.conftest import eventually
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-OWNER = "smm"
 _IPC_RMID = 0
 _SETTINGS = {
     "listen_addresses": HOST,
