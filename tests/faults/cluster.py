@@ -173,7 +173,6 @@ class Cluster:
         self.primary, self.standby = self._servers = tuple(
             Server(folder / name, synchronous=synchronous) for name in ("one", "two")
         )
-        self.failovers = 0
 
     @property
     def url(self) -> str:
@@ -218,7 +217,6 @@ class Cluster:
         self.standby.thaw()
         await self.standby.promote()
         self.primary, self.standby = self.standby, self.primary
-        self.failovers += 1
 
     async def rebuild(self) -> None:
         """Make a standby of the server that does not run, and wait until it is in step."""
