@@ -8,8 +8,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from gateway.app import connect
 from gateway.config import load_settings
+from gateway.database import connect
 from gateway.embedded import Addresses
 from gateway.errors import UserError
 from gateway.store.connection import Pool, open_pool, transaction

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.app import connect
 from gateway.config import load_settings
+from gateway.database import connect
 from gateway.errors import UserError
 from tests.postgresql.tls_server import TlsServer, make_authority, need_tls
 
