@@ -385,7 +385,7 @@ BUGS = (
         before='default = "any" if pgbouncer else "read-write"',
         after='default = "any"',
         test=_PRIMARY,
-        shows="DID NOT RAISE",
+        shows="'any' == 'read-write'",
     ),
     Bug(
         name="the turn to migrate outlives its transaction",
