@@ -1,11 +1,24 @@
 """Reaching the database: connected or explained, and migrated or refused."""
 
+import ssl
+
 import asyncpg
+import structlog
 
 from gateway.config import Settings
 from gateway.errors import UserError
-from gateway.store.connection import Pool, open_pool
+from gateway.store import roles
+from gateway.store.connection import Pool, is_superuser, open_pool
 from gateway.store.migrate import MigrationError, migrate, pending_migrations
+from gateway.store.primary import BadAddress
+
+log = structlog.get_logger()
+
+#: The database is away, or will not have us.
+UNREACHABLE: tuple[type[Exception], ...] = (
+    *(OSError, TimeoutError, asyncpg.PostgresError),
+    *(asyncpg.InterfaceError, asyncpg.InternalClientError),
+)
 
 
 async def connect(settings: Settings, url: str) -> Pool:
@@ -14,18 +27,36 @@ async def connect(settings: Settings, url: str) -> Pool:
     Raises:
         UserError: when its URL cannot be read, or the database cannot be reached.
     """
+    database = settings.database
+    # PgBouncer stands before the application only; whoever migrates has an address of his own.
+    owner = database.migration_url
+    through = database.pgbouncer and (owner is None or url != owner.get_secret_value())
     try:
-        return await open_pool(url, size=settings.database.pool_size)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return await open_pool(url, size=database.pool_size, pgbouncer=through)
+    except BadAddress as error:
+        raise UserError(
+            f"database.url cannot be used: {error}; write postgresql://user:password@host:port/name"
+            " (several hosts parted by commas), with special characters of the password as %XX"
+        ) from None
+    except ssl.SSLCertVerificationError as error:
+        raise UserError(
+            f"the database's certificate is not trusted ({error.verify_message}): name the "
+            "authority that signed it as sslrootcert in database.url, and the server as it does"
+        ) from None
+    except asyncpg.ProtocolViolationError as error:
+        raise UserError(
+            f"the server does not speak as PostgreSQL does ({error}): if database.url leads "
+            "through PgBouncer, set database.pgbouncer to true"
+        ) from None
+    except asyncpg.TargetServerAttributeNotMatched:
+        raise UserError(
+            "the database takes no writes (it is a standby): name the primary in database.url, or "
+            "all servers with commas between them"
+        ) from None
+    except UNREACHABLE as error:
         raise UserError(
             f"the database cannot be reached ({type(error).__name__}: {error}): "
             "check database.url, or start the embedded engines with `smm-gateway serve`"
-        ) from None
-    except (ValueError, OverflowError):
-        # The reason may quote a password that was taken for a port.
-        raise UserError(
-            "database.url cannot be read: write postgresql://user:password@host:port/name, with "
-            "special characters of the password as %XX"
         ) from None
 
 
@@ -35,12 +66,17 @@ async def migrate_database(settings: Settings, url: str) -> list[str]:
     Raises:
         UserError: when it cannot be reached, or does not fit this version.
     """
-    pool = await connect(settings, url)
+    owner = settings.database.migration_url
+    pool = await connect(settings, url if owner is None else owner.get_secret_value())
     try:
         async with pool.acquire() as conn:
             return await migrate(conn)
     except MigrationError as error:
         raise UserError(str(error)) from None
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise UserError(
+            f"the role may not migrate ({error}): name the owner's database.migration_url"
+        ) from None
     finally:
         await pool.close()
 
@@ -48,5 +84,22 @@ async def migrate_database(settings: Settings, url: str) -> list[str]:
 async def require_migrated(pool: Pool) -> None:
     """Raise UserError unless the database has every migration of this version."""
     async with pool.acquire() as conn:
-        if missing := await pending_migrations(conn):
-            raise UserError(f"the database lacks migration {missing[0]}: run `smm-gateway migrate`")
+        try:
+            missing = await pending_migrations(conn)
+            rights = await roles.get_may_look(conn)
+        except asyncpg.InsufficientPrivilegeError:
+            missing, rights = [], False
+    if not rights:
+        raise UserError(
+            "the role of database.url has no rights: run `smm-gateway database grant ROLE` "
+            "with the owner's database.migration_url"
+        )
+    if missing:
+        raise UserError(f"the database lacks migration {missing[0]}: run `smm-gateway migrate`")
+
+
+async def warn_of_superuser(pool: Pool) -> None:
+    """Log a warning when the role that we are connected as is above all rights."""
+    async with pool.acquire() as conn:
+        if is_superuser(conn):
+            log.warning("database.superuser", cure="see docs/postgresql.md: roles")

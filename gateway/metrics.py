@@ -77,6 +77,10 @@ WORKERS_READY = Gauge("smm_workers_ready", "Worker processes that are ready, at 
 WORKER_RESTARTS = Counter(
     "smm_worker_restarts_total", "Worker processes that died, and a successor"
 )
+SYNC_STANDBYS = Gauge(
+    "smm_database_sync_standbys",
+    "Standbys that confirm every commit; NaN where none is asked for, or the role may not see it",
+)
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
 

@@ -41,10 +41,22 @@ class _Section(BaseModel):
 
 
 class DatabaseSettings(_Section):
-    """PostgreSQL. Without a ``url`` the embedded engines of ``data_dir`` are used."""
+    """PostgreSQL. Without a ``url`` the embedded engines of ``data_dir`` are used.
+
+    ``migration_url`` is the owner's, where ``url`` is that of a role with fewer rights. With
+    ``pgbouncer``, ``url`` leads through a PgBouncer that pools transactions.
+    """
 
     url: SecretStr | None = None
+    migration_url: SecretStr | None = None
+    pgbouncer: bool = False
     pool_size: int = Field(default=10, ge=3, le=200)
+
+    @model_validator(mode="after")
+    def _says_where(self) -> Self:
+        if self.url is None and (self.migration_url is not None or self.pgbouncer):
+            raise ValueError("migration_url and pgbouncer need a url: the embedded engine has none")
+        return self
 
 
 class RedisSettings(_Section):

@@ -18,6 +18,7 @@ from gateway.config import load_settings
 from gateway.embedded import Addresses, EmbeddedEngines, erase
 from gateway.store.connection import Pool, open_pool
 from gateway.store.migrate import migrate
+from tests.application_role import as_application, give_rights, make_role, superuser_url
 from tests.sandbox_process import SandboxProcess
 from tests.world import PEPPER, World
 
@@ -33,12 +34,18 @@ def _quiet_logs() -> None:
 
 
 @pytest.fixture(scope="session")
-async def engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Addresses]:
+def engines_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of the engines of the run."""
+    return tmp_path_factory.mktemp("engines")
+
+
+@pytest.fixture(scope="session")
+async def engines(engines_dir: Path) -> AsyncIterator[Addresses]:
     """PostgreSQL and Valkey for the whole run."""
-    data_dir = tmp_path_factory.mktemp("engines")
-    async with EmbeddedEngines(data_dir) as addresses:
+    async with EmbeddedEngines(engines_dir) as addresses:
+        await make_role(superuser_url(addresses, engines_dir))
         yield addresses
-    erase(data_dir)
+    erase(engines_dir)
 
 
 @asynccontextmanager
@@ -62,6 +69,7 @@ async def migrated_template(engines: Addresses) -> str:
     conn = await asyncpg.connect(_url_of(engines, _TEMPLATE))
     try:
         await migrate(conn)
+        await give_rights(conn)
     finally:
         await conn.close()
     return _TEMPLATE
@@ -112,6 +120,8 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxProcess]:
 def open_gateway(engines: Addresses, database_url: str, tmp_path: Path) -> OpenGateway:
     """Opens gateways in this process, on the test's database, impatient enough for tests.
 
+    They run as the application's role, which owns nothing.
+
     Takes settings by section, like ``dispatch={"timeout_ms": 500}``.
     """
 
@@ -125,7 +135,7 @@ def open_gateway(engines: Addresses, database_url: str, tmp_path: Path) -> OpenG
         }
         for name, values in sections.items():
             settings[name] = settings.get(name, {}) | values
-        return Gateway(load_settings(**settings), database_url, engines.redis_url)
+        return Gateway(load_settings(**settings), as_application(database_url), engines.redis_url)
 
     return opened
 

@@ -8,14 +8,15 @@ import aiohttp
 
 
 class PanelClient:
-    """One key at one panel."""
+    """One key at one panel. It gives a call up after ``patience`` seconds (TimeoutError)."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, *, patience: float | None = None) -> None:
         self.url = url
         self.key = key
+        self._timeout = aiohttp.ClientTimeout(total=patience)
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession()
+        self._session = aiohttp.ClientSession(timeout=self._timeout)
         return self
 
     async def __aexit__(

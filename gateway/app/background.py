@@ -1,5 +1,6 @@
 """The worker role: everything that is due without anybody asking."""
 
+import math
 import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -7,14 +8,14 @@ from contextlib import AsyncExitStack
 from gateway.app.core import Core
 from gateway.catalogue.syncing import CatalogueSyncs
 from gateway.catalogue.upstreams import adapt, timeouts
-from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, OPEN_REFILLS
+from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, OPEN_REFILLS, SYNC_STANDBYS
 from gateway.orders.cancellations import settle_stored_cancels
 from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.receipts import forget_repeats
 from gateway.orders.refills import freeze_forgotten_refills
 from gateway.orders.rerouting import reroute_stuck
 from gateway.orders.schedules import Schedules
-from gateway.store import orders, refills, versions
+from gateway.store import orders, refills, roles, versions
 from gateway.workers.lanes import Lanes
 from gateway.workers.loop import Loop
 from providers.transport import Transport
@@ -94,12 +95,14 @@ class Background:
         async with self._pool.acquire() as conn:
             counted = await orders.count_open_orders(conn)
             open_refills = await refills.count_open_refills(conn)
+            standbys = await roles.get_sync_standbys(conn)
         for state in OPEN_STATES:
             number, age = counted.get(state, (0, 0.0))
             OPEN_ORDERS.labels(state).set(number)
             OLDEST_ORDER.labels(state).set(age)
         for refill_state in OPEN_REFILL_STATES:
             OPEN_REFILLS.labels(refill_state).set(open_refills.get(refill_state, 0))
+        SYNC_STANDBYS.set(math.nan if standbys is None else standbys)
         return _GAUGE_SECONDS
 
     async def _make_ranges(self) -> float:

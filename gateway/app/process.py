@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-import asyncpg
 import structlog
 from prometheus_client import REGISTRY
 
@@ -16,12 +15,12 @@ from gateway.app.core import Core
 from gateway.app.front import Front
 from gateway.app.listening import listen
 from gateway.config import Settings, data_dir_of, require_pepper
-from gateway.database import connect, require_migrated
+from gateway.database import UNREACHABLE, connect, require_migrated, warn_of_superuser
 from gateway.errors import UserError
 from gateway.orders.recording import Recorder
 from gateway.orders.replaying import Replays
 from gateway.spool import Spool
-from gateway.store import versions
+from gateway.store import roles, versions
 from gateway.wakeups import Wakeups
 from gateway.web.internal import internal_app
 from gateway.workers.loop import Loop
@@ -48,6 +47,7 @@ class Gateway:
         self._role = role
         self._public = public
         self._ready = False
+        self._degraded: list[str] = []
         self._front: Front | None = None
         self._background: Background | None = None
         self.internal_url = ""
@@ -80,8 +80,10 @@ class Gateway:
         self._pool = await connect(self._settings, self._database_url)
         stack.push_async_callback(self._pool.close)
         await require_migrated(self._pool)
+        if self._settings.database.url is not None:
+            await warn_of_superuser(self._pool)
         # Until the very end there is somebody to say that this process is stopping.
-        probes = internal_app(REGISTRY, self.missing)
+        probes = internal_app(REGISTRY, self.missing, degraded=lambda: self._degraded)
         self.internal_url = await listen(stack, probes, self._settings.internal, "internal.port")
         spool = Spool(data_dir_of(self._settings) / "spool")
         stack.push_async_callback(spool.close)
@@ -126,6 +128,8 @@ class Gateway:
         try:
             async with asyncio.timeout(2), self._pool.acquire() as conn:
                 await versions.get_catalogue_version(conn)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                standbys = await roles.get_sync_standbys(conn)
+        except UNREACHABLE as error:
             return [f"database: {type(error).__name__}"]
+        self._degraded = ["database: no synchronous standby"] if standbys == 0 else []
         return []

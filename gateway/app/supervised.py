@@ -57,7 +57,7 @@ async def supervise(
                 if worker.internal_url is not None
             }
 
-        probes = internal_app(REGISTRY, missing, addresses)
+        probes = internal_app(REGISTRY, missing, workers=addresses)
         internal_url = await listen(stack, probes, settings.internal, "internal.port")
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, supervisor.restart)

@@ -9,6 +9,7 @@ from gateway.cli import (
     audits,
     backups,
     changes,
+    databases,
     engines,
     keys,
     orders,
@@ -40,6 +41,7 @@ _GROUPS = (
     audits,
     backups,
     engines,
+    databases,
 )
 
 

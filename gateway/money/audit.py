@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gateway.store import audit as store
-from gateway.store.connection import Pool, transaction
+from gateway.store.connection import Pool, lift_statement_limit, transaction
 from schemas.orders import MOVES
 
 
@@ -33,6 +33,7 @@ async def audit(pool: Pool) -> Audit:
     """Check every invariant on one consistent snapshot, without locking anything."""
     legal = [f"{before}>{after}" for before, ends in MOVES.items() for after in ends]
     async with pool.acquire() as conn, transaction(conn, isolation="repeatable read, read only"):
+        await lift_statement_limit(conn)
         broken = [
             Finding(check.name, check.meaning, row)
             for check in store.INVARIANTS

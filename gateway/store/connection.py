@@ -9,6 +9,8 @@ from typing import Any, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from gateway.store.primary import Address, Servers
+
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Record: TypeAlias = asyncpg.Record
@@ -47,29 +49,64 @@ _ROLLBACK_SECONDS = 2.0
 _KNOWS_NOTHING = ("08", "40003")
 
 
-async def _keep_session(_: object) -> None:
-    """No session state is ever set, so a returned connection needs no round trip to reset it."""
+#: What ends forgotten locks and statements. It is the server's doing, because a time limit on our
+#: side would cancel a COMMIT, and a COMMIT that is cancelled while it waits for a standby stays
+#: committed here alone. Behind PgBouncer the role has them (``smm-gateway database grant``).
+SERVER_LIMITS = {
+    "jit": "off",
+    "statement_timeout": "10s",
+    "lock_timeout": "3s",
+    "idle_in_transaction_session_timeout": "15s",
+}
 
 
-async def open_pool(url: str, *, size: int, connect_seconds: float = 10) -> Pool:
-    """Connections to the primary. Server-side limits end forgotten locks and statements.
+async def _leave_if_read_only(conn: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Runs when a connection is returned, and asks the server nothing.
+
+    No session state is ever set, so there is nothing to reset. But a server that says that it takes
+    no writes any more is left, so that the next connection finds the one that does.
+    """
+    settings = conn.get_settings()
+    said = (getattr(settings, name, "off") for name in _READ_ONLY)
+    if "on" in said:
+        conn.terminate()
+
+
+_READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
+
+
+async def open_pool(
+    url: str, *, size: int, connect_seconds: float = 10, pgbouncer: bool = False
+) -> Pool:
+    """Connections to the server that takes writes, of those that ``url`` names.
+
+    With ``pgbouncer`` nothing is expected of a session: no prepared statement outlives its
+    transaction, and no setting is asked for that PgBouncer does not know.
 
     Raises:
-        OSError, asyncpg.PostgresError: when the server cannot be reached or refuses us.
+        BadAddress: when ``url`` cannot be read.
+        OSError, asyncpg.PostgresError, asyncpg.InternalClientError: when no server can be used.
     """
+    address = Address.read(url, pgbouncer=pgbouncer)
+    settings = {"application_name": "smm-gateway"}
     return await asyncpg.create_pool(
-        url,
+        connect=Servers(address, connect_seconds).connect,
         min_size=1,
         max_size=size,
-        timeout=connect_seconds,
-        reset=_keep_session,
-        server_settings={
-            "application_name": "smm-gateway",
-            "jit": "off",
-            "lock_timeout": "3s",
-            "idle_in_transaction_session_timeout": "15s",
-        },
+        reset=_leave_if_read_only,
+        server_settings=settings if pgbouncer else settings | SERVER_LIMITS,
+        statement_cache_size=0 if pgbouncer else 100,
     )
+
+
+async def lift_statement_limit(conn: Connection) -> None:
+    """The open transaction's statements take as long as they take: for audits and migrations."""
+    await conn.execute("set local statement_timeout = 0")
+
+
+def is_superuser(conn: Connection) -> bool:
+    """Whether the role that we are connected as is above all rights."""
+    return getattr(conn.get_settings(), "is_superuser", "off") == "on"
 
 
 @asynccontextmanager

@@ -7,7 +7,8 @@ from importlib import resources
 
 import asyncpg
 
-from gateway.store.connection import Connection, transaction
+from gateway.store import roles
+from gateway.store.connection import Connection, lift_statement_limit, transaction
 
 _LOCK = 7_301_001
 
@@ -46,7 +47,11 @@ async def pending_migrations(conn: Connection) -> list[str]:
 
 
 async def migrate(conn: Connection) -> list[str]:
-    """Apply what is missing and return its names. Two at once wait for each other, however long.
+    """Apply what is missing and return the names of what this call applied.
+
+    Two at once take turns, however long the other takes. The turn ends with its transaction, so
+    that a connection through PgBouncer will do. Roles that were given rights get those to what is
+    new.
 
     Raises:
         MigrationError: when an applied file was changed since, the database is newer than us, or
@@ -62,33 +67,36 @@ async def migrate(conn: Connection) -> list[str]:
 
 
 async def _migrate(conn: Connection) -> list[str]:
-    async with _alone(conn):
+    done: list[str] = []
+    async with _turn(conn):
         await conn.execute(_TABLE)
-        applied = await applied_migrations(conn)
-        ours = migrations()
-        _check(ours, applied)
-        missing = [(name, sql) for name, sql in ours if name not in applied]
-        for name, sql in missing:
-            async with transaction(conn):
+    ours = migrations()
+    for name, sql in ours:
+        async with _turn(conn):
+            applied = await applied_migrations(conn)
+            _check(ours, applied)
+            if name not in applied:
                 await conn.execute(sql)
                 await conn.execute(
                     "insert into migration (name, sha256) values ($1, $2)", name, _checksum(sql)
                 )
-        return [name for name, _ in missing]
+                done.append(name)
+    async with _turn(conn):
+        for role in await roles.list_application_roles(conn):
+            await roles.set_rights(conn, role)
+    return done
 
 
 @asynccontextmanager
-async def _alone(conn: Connection) -> AsyncIterator[None]:
-    """One migrator at a time. Only the wait for this turn is exempt from the session's limit."""
-    try:
-        async with transaction(conn):
-            await conn.execute("set local lock_timeout = 0")
-            await conn.execute("select pg_advisory_lock($1)", _LOCK)
+async def _turn(conn: Connection) -> AsyncIterator[None]:
+    """One migrator at a time. Only the wait for this turn is exempt from the limit on locks."""
+    async with transaction(conn):
+        await lift_statement_limit(conn)
+        limit = await conn.fetchval("show lock_timeout")
+        await conn.execute("set local lock_timeout = 0")
+        await conn.execute("select pg_advisory_xact_lock($1)", _LOCK)
+        await conn.execute("select set_config('lock_timeout', $1, true)", limit)
         yield
-    finally:
-        # Also after a wait that was broken off: the lock may have come with its last moment.
-        if not conn.is_closed():
-            await conn.execute("select pg_advisory_unlock($1)", _LOCK)
 
 
 def _checksum(sql: str) -> str:

@@ -10,13 +10,16 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 def internal_app(
     registry: CollectorRegistry,
     readiness: Callable[[], Awaitable[list[str]]],
+    *,
+    degraded: Callable[[], list[str]] = list,
     workers: Callable[[], Mapping[int, str]] | None = None,
 ) -> web.Application:
     """``/metrics``, ``/healthz`` (the process answers) and ``/readyz`` (it can take orders).
 
-    ``readiness`` returns what is missing, in words; nothing missing is ready. A supervisor tells on
-    ``/workers`` where its ``workers`` have their metrics (host and port by number), as Prometheus
-    reads it.
+    ``readiness`` returns what is missing, in words; nothing missing is ready. What ``degraded``
+    returns is told too, and does not keep orders away: they wait for what they must wait for. A
+    supervisor tells on ``/workers`` where its ``workers`` have their metrics (host and port by
+    number), as Prometheus reads it.
     """
 
     async def metrics(_: web.Request) -> web.Response:
@@ -30,7 +33,7 @@ def internal_app(
     async def ready(_: web.Request) -> web.Response:
         missing = await readiness()
         return web.Response(
-            text=json.dumps({"ready": not missing, "missing": missing}),
+            text=json.dumps({"ready": not missing, "missing": missing, "degraded": degraded()}),
             status=503 if missing else 200,
             content_type="application/json",
         )

@@ -82,6 +82,8 @@ class Command:
     async def run(self, *arguments: object, **settings: str | None) -> Done:
         """Run to the end; ``settings`` are added to the environment, or taken away by None."""
         changed = {f"SMM_{name.upper()}": value for name, value in settings.items()}
+        if "SMM_DATABASE__URL" in changed:  # another database has another owner
+            changed.setdefault("SMM_DATABASE__MIGRATION_URL", None)
         own = {k: v for k, v in os.environ.items() if not k.startswith("SMM_")}
         environment = {**own, **self.settings, **changed}
         return await self.forks.run(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.embedded import Addresses
+from tests.application_role import as_application
 from tests.cli.command import Command, Forks
 from tests.world import PEPPER
 
@@ -25,7 +26,8 @@ def command(engines: Addresses, database_url: str, tmp_path: Path, forks: Forks)
     return Command(
         folder,
         {
-            "SMM_DATABASE__URL": database_url,
+            "SMM_DATABASE__URL": as_application(database_url),
+            "SMM_DATABASE__MIGRATION_URL": database_url,
             "SMM_REDIS__URL": engines.redis_url,
             "SMM_SECURITY__PEPPER": PEPPER,
         },

@@ -4,6 +4,7 @@ import asyncio
 
 from gateway.resellers.keys import KeyRing, is_ours
 from gateway.store.connection import Pool
+from tests.application_role import APPLICATION
 from tests.cli.command import Command
 from tests.orders.aftercare import Aftercare
 from tests.orders.line import faulty, open_line
@@ -320,9 +321,12 @@ async def test_an_empty_database_is_refused_until_it_is_migrated(
 ) -> None:
     async with pool.acquire() as conn:
         await conn.execute("drop schema public cascade; create schema public")
+        await conn.execute("grant usage on schema public to public")
     refused = await command.run("reseller", "list")
     assert "smm-gateway migrate" in refused.complaint
     assert (await command.json("migrate"))[0] == "0001_core.sql"
+    assert "smm-gateway database grant" in (await command.run("reseller", "list")).complaint
+    await command.json("database", "grant", APPLICATION)
     assert await command.json("reseller", "list") == []
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast
 import pytest
 
 from gateway.embedded import Addresses
+from tests.application_role import as_application
 from tests.conftest import eventually
 from tests.gateway_process import GatewayProcess
 from tests.sandbox_process import SandboxProcess
@@ -117,7 +118,7 @@ def micros(text: str) -> int:
 @pytest.fixture
 def gateway(engines: Addresses, database_url: str, tmp_path: Path) -> GatewayProcess:
     """A gateway on the test's database; the test starts it."""
-    return GatewayProcess(database_url, engines.redis_url, tmp_path / "gateway.log")
+    return GatewayProcess(as_application(database_url), engines.redis_url, tmp_path / "gateway.log")
 
 
 async def place(client: Client, services: dict[str, dict[str, Any]], wanted: Wanted) -> Placed:

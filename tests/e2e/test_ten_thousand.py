@@ -12,6 +12,7 @@ import aiohttp
 
 from gateway.embedded import Addresses
 from schemas.money import Micros, charge_of, format_amount, parse_rate
+from tests.application_role import as_application
 from tests.conftest import eventually
 from tests.gateway_process import GatewayProcess
 from tests.sandbox_process import SandboxProcess
@@ -96,7 +97,7 @@ async def test_ten_thousand_orders_on_one_balance_over_two_gateways(
     )
     gateways = [
         GatewayProcess(
-            database_url,
+            as_application(database_url),
             engines.redis_url,
             tmp_path / f"gateway-{number}.log",
             settings={"tracking": {"first_ms": 60_000}},

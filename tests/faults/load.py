@@ -56,6 +56,7 @@ class Load:
 
     They stop by themselves after ``most`` orders, and rest while the gateway is away. The first
     ``blind`` of them order again, without a name, whatever was not answered.
+    Each gives up waiting for an answer after ``patience`` seconds.
     """
 
     def __init__(
@@ -68,8 +69,10 @@ class Load:
         most: int,
         longest_thought: float,
         blind: int = 0,
+        patience: float | None = None,
     ) -> None:
         self.retries = 0
+        self._patience = patience
         self._blind = blind
         self.adds: list[Add] = []
         self._url = url
@@ -117,7 +120,7 @@ class Load:
         return all(add.outcome is not None for add in self.adds)
 
     async def _client(self, customer: Customer, chance: random.Random, *, blind: bool) -> None:
-        async with PanelClient(self._url, customer.key) as panel:
+        async with PanelClient(self._url, customer.key, patience=self._patience) as panel:
             while True:
                 await self._up.wait()
                 if self._stopped or len(self.adds) >= self._most:

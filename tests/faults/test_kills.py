@@ -5,30 +5,24 @@ import os
 import random
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from gateway.embedded import Addresses
-from gateway.store.connection import open_pool
-from schemas.money import parse_amount
-from tests.conftest import eventually
-from tests.faults.checker import Evidence, Kept, Statement, violations
-from tests.faults.load import Load, Offer, Outcome
+from tests.application_role import as_application
+from tests.faults.checker import Evidence, violations
+from tests.faults.gathering import assert_sound, come_to_rest, evidence, furnish, offer, watching
+from tests.faults.load import Load, Outcome
 from tests.faults.windows import Connection, Heard, Kill, Killer, Window, open_at
 from tests.gateway_process import GatewayProcess
-from tests.panel_client import PanelClient
 from tests.sandbox_process import SandboxProcess
-from tests.world import Customer, World
 
 #: ``KILLS=500`` makes a longer run.
 KILLS = int(os.environ.get("KILLS", "50"))
 _ADDS_PER_KILL = 120
 _LATENCY_MS = 20
-_FUNDS = {"acme": "100000", "poor": "1"}
 _SETTINGS = {
     # A short lease, so that what a killed sender held is decided within the run.
     "dispatch": {"timeout_ms": 1500, "connect_timeout_ms": 500},
@@ -42,34 +36,37 @@ async def test_kills_under_load_lose_no_order_and_double_none(
     seed = secrets.randbits(32)
     async with (
         SandboxProcess(tmp_path / "sandbox", seconds=3) as panel,
-        _watching(database_url) as conn,
+        watching(database_url) as conn,
     ):
-        customers = await _furnish(database_url, panel)
+        customers = await furnish(database_url, panel)
         gateway = GatewayProcess(
-            database_url, engines.redis_url, tmp_path / "gateway.log", settings=_SETTINGS
+            as_application(database_url),
+            engines.redis_url,
+            tmp_path / "gateway.log",
+            settings=_SETTINGS,
         )
         async with gateway:
-            offer = await _offer(gateway, customers[0])
+            sold = await offer(gateway, customers[0])
             load = Load(
                 gateway.url,
                 [customers[0]] * 9 + [customers[1]],
-                offer,
+                sold,
                 seed=seed,
                 most=KILLS * _ADDS_PER_KILL,
                 longest_thought=0.08,
                 blind=5,
             )
             kills = await _kill_again_and_again(gateway, load, conn, panel, seed)
-            await _come_to_rest(conn, panel)
+            await come_to_rest(conn, panel)
         heard = Heard.of(panel.received(), panel.accepted(), _LATENCY_MS * 1_000)
-        evidence = await _evidence(conn, load, panel, customers)
-        report = _report(seed, kills, heard, evidence, load.retries)
+        found = await evidence(conn, load, panel, customers)
+        report = _report(seed, kills, heard, found, load.retries)
         with capsys.disabled():
             print("\n" + report)
-        assert not violations(evidence), "\n".join([*violations(evidence)[:20], report])
-        await _assert_sound(database_url)
+        assert not violations(found), "\n".join([*violations(found)[:20], report])
+        await assert_sound(database_url)
         _assert_all_windows_were_hit(kills, heard)
-        assert any(order.state == "unknown" for order in evidence.orders), report
+        assert any(order.state == "unknown" for order in found.orders), report
 
 
 async def _kill_again_and_again(
@@ -87,83 +84,6 @@ async def _kill_again_and_again(
             kills.append(await killer.kill())
             await gateway.start()
     return kills
-
-
-async def _come_to_rest(conn: Connection, panel: SandboxProcess) -> None:
-    """Wait until every lease is over and every order is sent, or frozen."""
-    await panel.control("conduct", {"latency_before_ms": 0, "latency_after_ms": 0})
-
-    async def at_rest() -> bool:
-        moving = "select count(*) from orders where state in ('queued', 'sending')"
-        return bool(await conn.fetchval(moving) == 0)
-
-    await eventually(at_rest, seconds=60, every=0.2)
-
-
-async def _furnish(database_url: str, panel: SandboxProcess) -> list[Customer]:
-    pool = await open_pool(database_url, size=4)
-    try:
-        world = World(pool)
-        await world.sandbox(panel)
-        return [await world.reseller(name, funds=funds) for name, funds in _FUNDS.items()]
-    finally:
-        await pool.close()
-
-
-async def _offer(gateway: GatewayProcess, customer: Customer) -> Offer:
-    async with PanelClient(gateway.url, customer.key) as client:
-        listed = await client.call("services")
-    service = next(s for s in listed if s["type"] == "Default" and int(s["min"]) in range(10, 100))
-    return Offer(service["service"], int(service["min"]))
-
-
-@asynccontextmanager
-async def _watching(database_url: str) -> AsyncIterator[Connection]:
-    """A connection that is not the gateway's, for looking at what is committed."""
-    conn = await asyncpg.connect(database_url, server_settings={"application_name": "watch"})
-    try:
-        yield conn
-    finally:
-        await conn.close()
-
-
-async def _assert_sound(database_url: str) -> None:
-    pool = await open_pool(database_url, size=1)
-    try:
-        await World(pool).assert_sound()
-    finally:
-        await pool.close()
-
-
-async def _evidence(
-    conn: Connection, load: Load, panel: SandboxProcess, customers: Sequence[Customer]
-) -> Evidence:
-    rows = await conn.fetch(
-        """select o.id, o.reseller_id, o.link, o.quantity, o.state, o.upstream_id, o.rate,
-                  o.charge, o.refunded,
-                  array(select e.amount from entry e
-                         where e.order_id = o.id and e.cause = 'charge') as charges
-             from orders o"""
-    )
-    statements = {}
-    for customer in customers:
-        entries = await conn.fetch(
-            """select case when destination = 'reseller' then amount else -amount end,
-                      balance_after
-                 from entry where reseller_id = $1 order by position""",
-            customer.id,
-        )
-        balance = await conn.fetchval(
-            "select amount from balance where reseller_id = $1", customer.id
-        )
-        funds = parse_amount(_FUNDS[customer.name])
-        statements[customer.id] = Statement(funds, balance, tuple(map(tuple, entries)))
-    return Evidence(
-        adds=load.adds,
-        orders=[Kept(**{**row, "charges": tuple(row["charges"])}) for row in rows],
-        accepted=[(str(line["order"]), line["link"]) for line in panel.accepted()],
-        statements=statements,
-    )
 
 
 def _report(

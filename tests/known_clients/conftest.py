@@ -8,6 +8,7 @@ import pytest
 
 from gateway.embedded import Addresses
 from gateway.store.connection import open_pool
+from tests.application_role import as_application
 from tests.gateway_process import GatewayProcess
 from tests.known_clients.till import Till
 from tests.sandbox_process import SandboxProcess
@@ -33,7 +34,9 @@ async def till(
         routes = await pool.fetch("select upstream_service, service_id from route")
         services = {row["upstream_service"]: row["service_id"] for row in routes}
         settings = {"refills": {"wait_ms": 0}}
-        gateway = GatewayProcess(url, engines.redis_url, folder / "gateway.log", settings=settings)
+        gateway = GatewayProcess(
+            as_application(url), engines.redis_url, folder / "gateway.log", settings=settings
+        )
         async with gateway, aiohttp.ClientSession() as session:
             yield Till(gateway.url, customer.key, services, pool, sandbox, session)
         await world.assert_sound()

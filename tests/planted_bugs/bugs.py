@@ -16,6 +16,8 @@ _LEDGER = "tests/money/test_ledger.py"
 _LIFECYCLE = "tests/orders/test_lifecycle.py"
 _LINKS = "tests/schemas/test_links.py"
 _NAMES = "tests/web/test_external_ids.py"
+_PRIMARY = "tests/store/test_primary.py"
+_ROLES = "tests/postgresql/test_roles.py::test_what_the_application_must_not_do_is_refused"
 _PLANNING = "tests/catalogue/test_planning.py"
 _PRICING = "tests/catalogue/test_pricing.py"
 _RECEIPTS = "tests/web/test_receipt_response.py"
@@ -481,5 +483,28 @@ BUGS = (
         after="",
         test=f"{_WORKERS}::test_workers_are_exchanged_under_load_and_no_call_is_refused_or_cut",
         shows="refused or cut",
+    ),
+    Bug(
+        name="the application may change the ledger",
+        file="gateway/store/roles.py",
+        before='APPEND_ONLY = ("entry", "order_event")',
+        after='APPEND_ONLY = ("order_event",)',
+        test=_ROLES,
+        shows="DID NOT RAISE",
+    ),
+    Bug(
+        name="a failover may lead to a standby",
+        file="gateway/store/primary.py",
+        before='default = "any" if pgbouncer else "read-write"',
+        after='default = "any"',
+        test=_PRIMARY,
+        shows="'any' == 'read-write'",
+    ),
+    Bug(
+        name="the turn to migrate outlives its transaction",
+        file="gateway/store/migrate.py",
+        before="select pg_advisory_xact_lock($1)",
+        after="select pg_advisory_lock($1)",
+        test="tests/store/test_migrate.py::test_a_turn_to_migrate_ends_with_its_transaction",
     ),
 )

@@ -11,6 +11,7 @@ from gateway.store.connection import Pool, open_pool
 from providers.sandbox.catalogue import CATALOGUE, Service
 from schemas.providers import ProviderRecord
 from schemas.services import SERVICE_TYPES
+from tests.application_role import as_application
 from tests.conftest import eventually
 from tests.gateway_process import GatewayProcess
 from tests.panel_client import PanelClient
@@ -92,7 +93,7 @@ async def desk(
             **await every_type(world, provider),
         }
         gateway = GatewayProcess(
-            desk_database,
+            as_application(desk_database),
             engines.redis_url,
             folder / "gateway.log",
             settings={"log": {"level": "debug"}},

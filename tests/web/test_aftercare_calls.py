@@ -12,6 +12,7 @@ import pytest
 
 from gateway.embedded import Addresses
 from gateway.store.connection import open_pool
+from tests.application_role import as_application
 from tests.conftest import eventually
 from tests.gateway_process import GatewayProcess
 from tests.panel_client import PanelClient
@@ -81,7 +82,7 @@ async def desk(
         names = {"KEY": customer.key, "RIVAL_KEY": rival.key, "SUSPENDED_KEY": halted.key}
         names |= {name: str(id_) for name, id_ in services.items()}
         gateway = GatewayProcess(
-            url,
+            as_application(url),
             engines.redis_url,
             folder / "gateway.log",
             settings={"log": {"level": "debug"}, "tracking": {"watch_ms": 0}},

@@ -21,7 +21,7 @@ async def counted(desk: Desk) -> dict[tuple[str, str], float]:
 
 async def test_a_running_gateway_is_alive_and_ready(desk: Desk) -> None:
     assert await get(desk, "/healthz") == (200, '{"ok": true}')
-    assert await get(desk, "/readyz") == (200, '{"ready": true, "missing": []}')
+    assert await get(desk, "/readyz") == (200, '{"ready": true, "missing": [], "degraded": []}')
 
 
 async def test_the_panel_api_is_not_served_to_operators(desk: Desk) -> None:

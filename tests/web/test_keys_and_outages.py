@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.embedded import Addresses
+from tests.application_role import as_application
 from tests.conftest import OpenGateway, eventually
 from tests.gateway_process import GatewayProcess
 from tests.panel_client import PanelClient
@@ -108,7 +109,9 @@ async def test_without_its_database_it_says_come_again_and_never_a_refusal(
     name = await world.pool.fetchval("select current_database()")
     order = {"service": service, "link": "https://a.example/", "quantity": 100}
     async with (
-        GatewayProcess(database_url, engines.redis_url, tmp_path / "log") as gateway,
+        GatewayProcess(
+            as_application(database_url), engines.redis_url, tmp_path / "log"
+        ) as gateway,
         PanelClient(gateway.url, customer.key) as client,
         PanelClient(gateway.url, stranger.key) as unknown,
     ):

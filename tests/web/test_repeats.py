@@ -15,6 +15,7 @@ from yarl import URL
 
 from gateway.embedded import Addresses
 from gateway.store.connection import transaction
+from tests.application_role import as_application
 from tests.conftest import OpenGateway, eventually
 from tests.gateway_process import GatewayProcess
 from tests.panel_client import PanelClient
@@ -27,7 +28,7 @@ LINK = "https://a.example/again"
 @pytest.fixture
 def another(engines: Addresses, database_url: str, tmp_path: Path) -> GatewayProcess:
     """A second process of the same gateway, to be started: it shares the database, no memory."""
-    return GatewayProcess(database_url, engines.redis_url, tmp_path / "another.log")
+    return GatewayProcess(as_application(database_url), engines.redis_url, tmp_path / "another.log")
 
 
 async def order(url: str, customer: Customer, service: int, link: str = LINK) -> tuple[int, bool]:
@@ -154,7 +155,7 @@ async def test_after_a_kill_a_retry_finds_its_order_and_what_was_answered_is_not
     """The next process remembers nothing, so the database has to."""
     service = await world.service(await world.provider(NOBODY))
     customer = await world.reseller()
-    gateway = GatewayProcess(database_url, engines.redis_url, tmp_path / "log")
+    gateway = GatewayProcess(as_application(database_url), engines.redis_url, tmp_path / "log")
     async with gateway:
         answered, _ = await order(gateway.url, customer, service, LINK + "/answered")
 
