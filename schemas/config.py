@@ -48,7 +48,10 @@ class DatabaseSettings(_Section):
 
 
 class RedisSettings(_Section):
-    """Redis or Valkey, for wake-ups between processes. Its loss costs a second, nothing else."""
+    """Redis or Valkey, for limits over all processes and wake-ups between them.
+
+    It may be lost: each process then answers half of each limit, and orders leave a second later.
+    """
 
     url: SecretStr | None = None
 
@@ -78,7 +81,7 @@ class SecuritySettings(_Section):
 
 
 class LimitSettings(_Section):
-    """How much this process answers: calls of each key, and wrong keys from each address."""
+    """How much all processes answer: calls of each key, and wrong keys from each address."""
 
     requests_per_second: int = Field(default=100, ge=1, le=1_000_000)
     burst: int = Field(default=1_000, ge=1, le=10_000_000)
@@ -86,9 +89,13 @@ class LimitSettings(_Section):
 
 
 class IntakeSettings(_Section):
-    """``group_size`` is the largest number of orders in one intake transaction."""
+    """``group_size`` is the largest number of orders in one intake transaction.
+
+    An order that would wait longer than ``longest_wait_ms`` for its turn is not taken: HTTP 503.
+    """
 
     group_size: int = Field(default=250, ge=1, le=5000)
+    longest_wait_ms: int = Field(default=5_000, ge=10)
 
 
 class DispatchSettings(_Section):

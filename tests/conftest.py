@@ -18,6 +18,7 @@ from gateway.config import load_settings
 from gateway.embedded import Addresses, EmbeddedEngines, erase
 from gateway.store.connection import Pool, open_pool
 from gateway.store.migrate import migrate
+from gateway.valkey_client import close_client, open_client
 from tests.sandbox_process import SandboxProcess
 from tests.world import PEPPER, World
 
@@ -109,7 +110,17 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxProcess]:
 
 
 @pytest.fixture
-def open_gateway(engines: Addresses, database_url: str) -> OpenGateway:
+async def redis_url(engines: Addresses) -> str:
+    """An empty Valkey database: resellers' numbers are the same in every test."""
+    url = urlsplit(engines.redis_url)._replace(path=f"/{next(_numbers) % 15 + 1}").geturl()
+    client = open_client(url, timeout_seconds=5)
+    await client.flushdb()
+    await close_client(client)
+    return url
+
+
+@pytest.fixture
+def open_gateway(database_url: str, redis_url: str) -> OpenGateway:
     """Opens gateways in this process, on the test's database, impatient enough for tests.
 
     Takes settings by section, like ``dispatch={"timeout_ms": 500}``.
@@ -124,7 +135,7 @@ def open_gateway(engines: Addresses, database_url: str) -> OpenGateway:
         }
         for name, values in sections.items():
             settings[name] = settings.get(name, {}) | values
-        return Gateway(load_settings(**settings), database_url, engines.redis_url)
+        return Gateway(load_settings(**settings), database_url, redis_url)
 
     return opened
 

@@ -34,8 +34,19 @@ TRANSIENT: tuple[type[Exception], ...] = (
 )
 
 
+#: Who waits so long for a connection is told that there is none.
+ACQUIRE_SECONDS = 5.0
+
+
 async def _keep_session(_: object) -> None:
     """No session state is ever set, so a returned connection needs no round trip to reset it."""
+
+
+class _BoundedPool(asyncpg.Pool):
+    """A pool in which nobody waits for a connection for ever: TimeoutError instead."""
+
+    def acquire(self, *, timeout: float | None = None) -> Any:
+        return super().acquire(timeout=ACQUIRE_SECONDS if timeout is None else timeout)
 
 
 async def open_pool(url: str, *, size: int, connect_seconds: float = 10) -> Pool:
@@ -44,10 +55,15 @@ async def open_pool(url: str, *, size: int, connect_seconds: float = 10) -> Pool
     Raises:
         OSError, asyncpg.PostgresError: when the server cannot be reached or refuses us.
     """
-    return await asyncpg.create_pool(
+    pool = _BoundedPool(
         url,
         min_size=1,
         max_size=size,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300,
+        loop=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
         timeout=connect_seconds,
         reset=_keep_session,
         server_settings={
@@ -57,6 +73,8 @@ async def open_pool(url: str, *, size: int, connect_seconds: float = 10) -> Pool
             "idle_in_transaction_session_timeout": "15s",
         },
     )
+    await pool
+    return pool
 
 
 @asynccontextmanager
