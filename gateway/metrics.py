@@ -12,6 +12,8 @@ _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 RATE_LIMITED = Counter(
     "smm_rate_limited_total", "Calls refused for being too many, of a key or an address", ["kind"]
 )
+VALKEY_LOST = Gauge("smm_valkey_lost", "1 while Valkey is lost to what needs it", ["user"])
+VALKEY_LOSSES = Counter("smm_valkey_losses_total", "How often Valkey was lost", ["user"])
 ADDS = Counter("smm_adds_total", "Orders asked for, by what became of them", ["outcome"])
 GROUP_SIZE = Histogram(
     "smm_intake_group_orders",

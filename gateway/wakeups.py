@@ -9,13 +9,19 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 import structlog
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
+
+from gateway.metrics import VALKEY_LOSSES, VALKEY_LOST
+from gateway.valkey_client import close_client, open_client
 
 log = structlog.get_logger()
 
+#: A server that does not answer a hint for so long is lost.
+_TIMEOUT_SECONDS = 2.0
 _CHANNEL = "smm:hints"
 _RETRY_SECONDS = 2.0
+#: After so long without a hint the server is asked whether it is still there.
+_SILENCE_SECONDS = 10.0
 #: Between hints: under load one stands for many commits.
 _GAP_SECONDS = 0.02
 
@@ -34,11 +40,15 @@ class Wakeups:
     """Tells the other processes whose work is waiting, and wakes ``woken`` when they do.
 
     A hint names the ids of provider accounts. A process that does none of the work listens to none.
+
+    Raises:
+        UserError: when the URL cannot be read.
     """
 
     def __init__(self, url: str, woken: Woken | None) -> None:
-        self._redis: Redis = Redis.from_url(url, socket_connect_timeout=2)
+        self._client = open_client(url, timeout_seconds=_TIMEOUT_SECONDS)
         self._woken = woken
+        self._lost = False
         self._orders: set[int] = set()
         self._aftercare: set[int] = set()
         self._any_due = asyncio.Event()
@@ -64,17 +74,14 @@ class Wakeups:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._redis.aclose()
+        await close_client(self._client)
 
     async def _persist(self, work: Callable[[], Awaitable[None]]) -> None:
-        lost = False
         while True:
             try:
                 await work()
-            except (RedisError, OSError) as error:
-                if not lost:
-                    log.warning("wakeups.lost", reason=type(error).__name__)
-                lost = True
+            except (RedisError, RedisClusterException, OSError) as error:
+                self._note(lost=True, reason=type(error).__name__)
             except Exception:
                 log.exception("wakeups.failed")
             await asyncio.sleep(_RETRY_SECONDS)
@@ -85,15 +92,39 @@ class Wakeups:
             self._any_due.clear()
             hint = {"orders": sorted(self._orders), "aftercare": sorted(self._aftercare)}
             self._orders, self._aftercare = set(), set()
-            await self._redis.publish(_CHANNEL, json.dumps(hint))
+            await self._client.publish(_CHANNEL, json.dumps(hint))
+            self._note(lost=False)
             await asyncio.sleep(_GAP_SECONDS)
 
     async def _listen(self) -> None:
         assert self._woken is not None
-        async with self._redis.pubsub() as pubsub:
+        # A Cluster has to be looked at before a node can be chosen to listen to.
+        await self._client.initialize()
+        async with self._client.pubsub() as pubsub:
             await pubsub.subscribe(_CHANNEL)
-            async for message in pubsub.listen():
-                if message["type"] == "message":
-                    hint = json.loads(message["data"])
-                    self._woken.wake(hint["orders"])
-                    self._woken.wake_aftercare(hint["aftercare"])
+            asked = False
+            while True:
+                message = await pubsub.get_message(timeout=_SILENCE_SECONDS)
+                if message is not None:
+                    asked = False
+                    self._note(lost=False)
+                    if message["type"] == "message":
+                        hint = json.loads(message["data"])
+                        self._woken.wake(hint["orders"])
+                        self._woken.wake_aftercare(hint["aftercare"])
+                elif asked:
+                    raise TimeoutError
+                else:
+                    await pubsub.ping()
+                    asked = True
+
+    def _note(self, *, lost: bool, reason: str = "") -> None:
+        VALKEY_LOST.labels("wakeups").set(lost)
+        if lost == self._lost:
+            return
+        self._lost = lost
+        if lost:
+            VALKEY_LOSSES.labels("wakeups").inc()
+            log.warning("wakeups.lost", reason=reason, instead="queues are looked at each second")
+        else:
+            log.info("wakeups.found")

@@ -60,7 +60,10 @@ class DatabaseSettings(_Section):
 
 
 class RedisSettings(_Section):
-    """Redis or Valkey, for wake-ups between processes. Its loss costs a second, nothing else."""
+    """Redis or Valkey, for limits over all processes and wake-ups between them.
+
+    It may be lost: each process then answers half of each limit, and orders leave a second later.
+    """
 
     url: SecretStr | None = None
 
@@ -96,7 +99,7 @@ class SecuritySettings(_Section):
 
 
 class LimitSettings(_Section):
-    """How much this process answers: calls of each key, and wrong keys from each address."""
+    """How much all processes answer: calls of each key, and wrong keys from each address."""
 
     requests_per_second: int = Field(default=100, ge=1, le=1_000_000)
     burst: int = Field(default=1_000, ge=1, le=10_000_000)
@@ -107,11 +110,13 @@ class IntakeSettings(_Section):
     """``group_size`` is the largest number of orders in one intake transaction.
 
     Clients are held for ``hold_ms`` while it is not known whether their orders were committed: a
-    failover takes about 20 seconds.
+    failover takes about 20 seconds. An order that would wait longer than ``longest_wait_ms`` for
+    its turn is not taken: HTTP 503.
     """
 
     group_size: int = Field(default=250, ge=1, le=5000)
     hold_ms: int = Field(default=25_000, ge=100, le=300_000)
+    longest_wait_ms: int = Field(default=5_000, ge=10)
 
 
 class DispatchSettings(_Section):

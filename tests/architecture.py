@@ -159,9 +159,11 @@ def _called(call: ast.Call) -> str:
 def sql_stays_in_store(module: Module) -> Iterator[str]:
     """SQL is written and run in ``gateway/store`` alone.
 
-    ``gateway/embedded`` makes the bundled server's database, before there is one to migrate.
+    ``gateway/embedded`` makes the bundled server's database, before there is one to migrate, and
+    what ``gateway/valkey_client`` executes is no SQL.
     """
-    if module.inside("gateway.store", "gateway.embedded.postgres", "gateway.embedded.recover"):
+    allowed = ("embedded.postgres", "embedded.recover", "valkey_client")
+    if module.inside("gateway.store", *(f"gateway.{name}" for name in allowed)):
         return
     for line, name in module.imports:
         if _within(name, "asyncpg") and not name.endswith("Error") and name != "asyncpg":

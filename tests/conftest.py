@@ -18,6 +18,7 @@ from gateway.config import load_settings
 from gateway.embedded import Addresses, EmbeddedEngines, erase
 from gateway.store.connection import Pool, open_pool
 from gateway.store.migrate import migrate
+from gateway.valkey_client import close_client, open_client
 from tests.application_role import as_application, give_rights, make_role, superuser_url
 from tests.sandbox_process import SandboxProcess
 from tests.world import PEPPER, World
@@ -117,7 +118,17 @@ async def sandbox(tmp_path: Path) -> AsyncIterator[SandboxProcess]:
 
 
 @pytest.fixture
-def open_gateway(engines: Addresses, database_url: str, tmp_path: Path) -> OpenGateway:
+async def redis_url(engines: Addresses) -> str:
+    """An empty Valkey database: resellers' numbers are the same in every test."""
+    url = urlsplit(engines.redis_url)._replace(path=f"/{next(_numbers) % 15 + 1}").geturl()
+    client = open_client(url, timeout_seconds=5)
+    await client.flushdb()
+    await close_client(client)
+    return url
+
+
+@pytest.fixture
+def open_gateway(database_url: str, redis_url: str, tmp_path: Path) -> OpenGateway:
     """Opens gateways in this process, on the test's database, impatient enough for tests.
 
     They run as the application's role, which owns nothing.
@@ -135,7 +146,7 @@ def open_gateway(engines: Addresses, database_url: str, tmp_path: Path) -> OpenG
         }
         for name, values in sections.items():
             settings[name] = settings.get(name, {}) | values
-        return Gateway(load_settings(**settings), as_application(database_url), engines.redis_url)
+        return Gateway(load_settings(**settings), as_application(database_url), redis_url)
 
     return opened
 

@@ -100,6 +100,123 @@ async def test_too_much_waiting_is_refused_and_not_taken() -> None:
     assert work.groups == [[1], [2], [4]]
 
 
+async def test_owners_take_turns_so_that_a_flood_waits_for_itself() -> None:
+    work = Work()
+    work.gate.clear()
+    groups: Groups[int, int] = Groups(work, largest=4, owner_of=lambda number: number // 100)
+    flood = [groups.submit(100 + n) for n in range(10)]
+    await asyncio.sleep(0)
+    others = [groups.submit(200), groups.submit(300), groups.submit(201)]
+    work.gate.set()
+    await asyncio.gather(*flood, *others)
+    assert work.groups == [
+        [100, 101, 102, 103],
+        [104, 200, 300, 105],
+        [201, 106, 107, 108],
+        [109],
+    ]
+
+
+async def test_an_owner_may_have_a_quarter_of_the_queue() -> None:
+    work = Work()
+    work.gate.clear()
+    groups: Groups[int, int] = Groups(
+        work, largest=1, waiting=8, owner_of=lambda number: number // 100
+    )
+    taken = [groups.submit(100)]
+    await asyncio.sleep(0)
+    taken += [groups.submit(101), groups.submit(102)]
+    with pytest.raises(Overloaded):
+        groups.submit(103)
+    taken.append(groups.submit(200))
+    work.gate.set()
+    assert await asyncio.gather(*taken) == [200, 202, 204, 400]
+
+
+async def test_in_a_full_queue_a_newcomer_takes_the_place_of_who_has_most() -> None:
+    work = Work()
+    work.gate.clear()
+    groups: Groups[int, int] = Groups(
+        work, largest=1, waiting=8, owner_of=lambda number: number // 100
+    )
+    first = groups.submit(1)
+    await asyncio.sleep(0)
+    many = [groups.submit(100 * owner + n) for owner in (1, 2, 3, 4) for n in (1, 2)]
+    newcomer = groups.submit(500)
+    assert len(groups) == 8
+    with pytest.raises(Overloaded):
+        groups.submit(501)
+    work.gate.set()
+    answers = await asyncio.gather(first, newcomer, *many, return_exceptions=True)
+    assert answers[:2] == [2, 1000]
+    assert sum(isinstance(answer, Overloaded) for answer in answers) == 1
+    assert sum(len(group) for group in work.groups) == 9
+
+
+async def test_who_would_wait_too_long_is_told_at_once_and_others_are_not() -> None:
+    work, clock = Work(), [0.0]
+    groups: Groups[int, int] = Groups(
+        work,
+        largest=2,
+        owner_of=lambda number: number // 100,
+        longest_wait=5,
+        clock=lambda: clock[0],
+    )
+    work.gate.clear()
+    running = groups.submit(100)
+    await asyncio.sleep(0)
+    # The group has been at work for 2 seconds: one for the next group, and no more than one.
+    clock[0] = 2
+    taken = [groups.submit(100 + n) for n in (1, 2, 3, 4)]
+    with pytest.raises(Overloaded) as refused:
+        groups.submit(105)
+    assert refused.value.retry_after == 5
+    other = groups.submit(200)
+    work.gate.set()
+    assert await asyncio.gather(running, other, *taken) == [200, 400, 202, 204, 206, 208]
+
+
+async def test_what_fits_into_the_next_group_is_taken_however_slow_the_last_one_was() -> None:
+    work, clock = Work(), [0.0]
+    groups: Groups[int, int] = Groups(work, largest=2, longest_wait=5, clock=lambda: clock[0])
+    work.gate.clear()
+    running = groups.submit(1)
+    await asyncio.sleep(0)
+    clock[0] = 1_000
+    taken = [groups.submit(2), groups.submit(3)]
+    with pytest.raises(Overloaded):
+        groups.submit(4)
+    work.gate.set()
+    assert await asyncio.gather(running, *taken) == [2, 4, 6]
+
+
+async def test_nothing_is_done_for_callers_that_left_before_their_group_began() -> None:
+    work = Work()
+    work.gate.clear()
+    groups: Groups[int, int] = Groups(work, largest=10)
+    left = [False]
+    begun = groups.submit(1, lambda: left[0])
+    await asyncio.sleep(0)
+    cancelled, gone, stays = groups.submit(2), groups.submit(3, lambda: left[0]), groups.submit(4)
+    cancelled.cancel()
+    left[0] = True
+    work.gate.set()
+    assert (await begun, await stays) == (2, 8)
+    with pytest.raises(Overloaded):
+        await gone
+    assert work.groups == [[1], [4]]
+
+
+async def test_a_queue_of_callers_that_all_left_comes_to_an_end() -> None:
+    work = Work()
+    groups: Groups[int, int] = Groups(work, largest=2)
+    for number in range(5):
+        groups.submit(number).cancel()
+    await groups.finish()
+    assert work.groups == []
+    assert await groups.submit(7) == 14
+
+
 async def test_finishing_waits_for_everything_that_was_submitted() -> None:
     work = Work()
     groups: Groups[int, int] = Groups(work, largest=1)

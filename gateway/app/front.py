@@ -3,6 +3,7 @@
 import socket
 import time
 from contextlib import AsyncExitStack
+from functools import partial
 
 from prometheus_client import REGISTRY
 
@@ -19,7 +20,8 @@ from gateway.orders.telling import Teller
 from gateway.resellers.keys import KeyRing
 from gateway.web.admission import Admission
 from gateway.web.aftercare import AftercareApi
-from gateway.web.limits import RateLimits, WrongKeys
+from gateway.web.exchange import Exchange
+from gateway.web.limits import RateLimits, WrongKeys, calls_bucket, wrong_keys_bucket
 from gateway.web.panel_api import PanelApi, public_app
 from gateway.workers.loop import Loop
 
@@ -31,8 +33,9 @@ _STANDINGS_SECONDS = 1.0
 class Front:
     """The public listener, intake behind it, and the loops that both need."""
 
-    def __init__(self, core: Core, *, keeps_standings: bool) -> None:
+    def __init__(self, core: Core, redis_url: str, *, keeps_standings: bool) -> None:
         self._core = core
+        self._redis_url = redis_url
         self._keeps_standings = keeps_standings
         self._table = ProviderTable(core.pool, time.monotonic, core.settings.exchange_rate)
         self._catalogue = Catalogue()
@@ -61,6 +64,7 @@ class Front:
             self._receipts,
             self._core.spool,
             largest=self._core.settings.intake.group_size,
+            longest_wait=self._core.settings.intake.longest_wait_ms / 1000,
             standings=self._core.standings,
             hold=Hold(self._core.settings.intake.hold_ms / 1000),
         )
@@ -74,10 +78,15 @@ class Front:
         stack.callback(REGISTRY.unregister, counts)
         pool, settings = self._core.pool, self._core.settings
         http, limits = settings.http, settings.limits
-        keys = KeyRing(pool, require_pepper(settings))
+        pepper = require_pepper(settings)
+        keys = KeyRing(pool, pepper)
+        exchange = Exchange(self._redis_url)
+        wrong_keys = exchange.leases(partial(wrong_keys_bucket, pepper=pepper))
+        exchange.start()
+        stack.push_async_callback(exchange.stop)
         api = PanelApi(
-            admission=Admission(keys, WrongKeys(limits), http.trusted_proxies),
-            limits=RateLimits(limits),
+            admission=Admission(keys, WrongKeys(limits, wrong_keys), http.trusted_proxies),
+            limits=RateLimits(limits, exchange.leases(calls_bucket)),
             catalogue=self._catalogue,
             intake=self._intake,
             receipts=self._receipts,

@@ -16,7 +16,6 @@ from gateway.app.front import Front
 from gateway.app.listening import listen
 from gateway.config import Settings, data_dir_of, require_pepper
 from gateway.database import UNREACHABLE, connect, require_migrated, warn_of_superuser
-from gateway.errors import UserError
 from gateway.orders.recording import Recorder
 from gateway.orders.replaying import Replays
 from gateway.spool import Spool
@@ -94,20 +93,14 @@ class Gateway:
         stack.push_async_callback(replays.stop)
         if self._role is not Role.WEB:
             self._background = Background(core)
-        self._wakeups = self._open_wakeups()
+        self._wakeups = Wakeups(self._redis_url, self._background)
         if self._background:
             await self._background.start(stack)
         self._wakeups.start()
         stack.push_async_callback(self._wakeups.stop)
         if self._role is not Role.WORKER:
-            self._front = Front(core, keeps_standings=self._background is None)
+            self._front = Front(core, self._redis_url, keeps_standings=self._background is None)
             await self._front.start(stack, self._public)
-
-    def _open_wakeups(self) -> Wakeups:
-        try:
-            return Wakeups(self._redis_url, self._background)
-        except ValueError:
-            raise UserError("redis.url cannot be read: write redis://host:port/0") from None
 
     def orders_waiting(self, provider_ids: Iterable[int]) -> None:
         """Orders are waiting to be sent, by this process or by another."""

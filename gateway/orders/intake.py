@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import structlog
 
@@ -62,6 +63,7 @@ class Intake:
         spool: Spool,
         *,
         largest: int,
+        longest_wait: float | None = None,
         standings: Standings | None = None,
         hold: Hold = Hold(),  # noqa: B008 - a value that nobody can change
     ) -> None:
@@ -75,11 +77,18 @@ class Intake:
         self._standings = {} if standings is None else standings
         self._planned: set[int] = set()
         self._ids: list[int] = []
-        self._groups: Groups[Draft, Accepted] = Groups(self._accept, largest=largest)
+        self._groups: Groups[Draft, Accepted] = Groups(
+            self._accept,
+            largest=largest,
+            owner_of=attrgetter("reseller_id"),
+            longest_wait=longest_wait,
+        )
         self.finish = self._groups.finish
 
-    async def submit(self, draft: Draft) -> Accepted:
+    async def submit(self, draft: Draft, gone: Callable[[], bool] | None = None) -> Accepted:
         """Put an order into the next group, and return once it is committed.
+
+        Nothing is done for it when, as its group begins, ``gone`` says that its client has left.
 
         Raises:
             PanelError: with the text that the client gets.
@@ -87,7 +96,7 @@ class Intake:
         """
         for tried in range(_MOST_TWIN_TRIES):
             try:
-                return await self._groups.submit(draft)
+                return await self._groups.submit(draft, gone)
             except Undecided:
                 await asyncio.sleep(min(_TWIN_SECONDS * 2**tried, _LONGEST_TWIN_SECONDS))
         raise Overloaded

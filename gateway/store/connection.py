@@ -75,6 +75,17 @@ async def _leave_if_read_only(conn: "asyncpg.Connection[asyncpg.Record]") -> Non
 _READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
 
 
+#: Who waits so long for a connection is told that there is none.
+ACQUIRE_SECONDS = 5.0
+
+
+class _BoundedPool(asyncpg.Pool):
+    """A pool in which nobody waits for a connection for ever: TimeoutError instead."""
+
+    def acquire(self, *, timeout: float | None = None) -> Any:
+        return super().acquire(timeout=ACQUIRE_SECONDS if timeout is None else timeout)
+
+
 async def open_pool(
     url: str, *, size: int, connect_seconds: float = 10, pgbouncer: bool = False
 ) -> Pool:
@@ -89,14 +100,21 @@ async def open_pool(
     """
     address = Address.read(url, pgbouncer=pgbouncer)
     settings = {"application_name": "smm-gateway"}
-    return await asyncpg.create_pool(
+    pool = _BoundedPool(
         connect=Servers(address, connect_seconds).connect,
         min_size=1,
         max_size=size,
+        max_queries=50_000,
+        max_inactive_connection_lifetime=300,
+        loop=None,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
         reset=_leave_if_read_only,
         server_settings=settings if pgbouncer else settings | SERVER_LIMITS,
         statement_cache_size=0 if pgbouncer else 100,
     )
+    await pool
+    return pool
 
 
 async def lift_statement_limit(conn: Connection) -> None:

@@ -17,12 +17,14 @@ from gateway.orders.earlier import Accepted
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts
 from gateway.orders.telling import Teller
+from gateway.store.connection import TRANSIENT
 from gateway.web.admission import Admission, key_of
 from gateway.web.aftercare import AftercareApi
 from gateway.web.api_actions import ACTIONS
+from gateway.web.buckets import Quota
 from gateway.web.docs_page import add_documents
 from gateway.web.fields import Fields, every, one, read_fields
-from gateway.web.limits import Quota, RateLimits, TooManyRequests
+from gateway.web.limits import RateLimits, TooManyRequests
 from gateway.web.receipt_response import ReceiptResponse
 from schemas import panel_v2 as wire
 from schemas.panel_v2 import PanelError
@@ -45,6 +47,7 @@ class Call:
     fields: Fields
     request_id: str
     external_id: str | None
+    gone: Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +122,12 @@ class PanelApi:
             outcome, response = "refused", answer(wire.error_answer(wire.TOO_LARGE), status=413)
         except TooManyRequests as refusal:
             outcome, response = "limited", _too_many(refusal.retry_after)
-        except Overloaded:
-            outcome, response = "shed", _temporary(retry_after=1)
+        except Overloaded as refusal:
+            outcome, response = "shed", _temporary(retry_after=refusal.retry_after)
         except GroupFailed:
+            outcome, response = "failed", _temporary(retry_after=5)
+        except TRANSIENT as error:
+            log.warning("request.failed", reason=type(error).__name__, request_id=seen.request_id)
             outcome, response = "failed", _temporary(retry_after=5)
         except Exception:
             # Never a refusal text: panels would place the order elsewhere.
@@ -150,7 +156,9 @@ class PanelApi:
         if action.scope is Scope.ORDER:
             _require_ordering(access)
         name = _external_id(request, fields) if action.named else None
-        return await action.answer(Call(access, fields, seen.request_id, name))
+        # A connection that is lost leaves a request without a transport.
+        call = Call(access, fields, seen.request_id, name, lambda: request.transport is None)
+        return await action.answer(call)
 
     async def _services(self, call: Call) -> bytes:
         access = call.access
@@ -168,7 +176,7 @@ class PanelApi:
             if earlier is None:
                 raise
             return self._added(earlier)
-        return self._added(await self._intake.submit(draft))
+        return self._added(await self._intake.submit(draft, call.gone))
 
     def _draft(self, call: Call) -> Draft:
         number = _service_number(call)

@@ -24,9 +24,11 @@ _RECEIPTS = "tests/web/test_receipt_response.py"
 _REFILLS = "tests/orders/test_refills.py"
 _READING = "tests/providers/test_reading.py"
 _SHARED_BUDGETS = "tests/e2e/test_shared_budgets.py"
+_WORKERS = "tests/e2e/test_workers.py"
+_OVERLOAD = "tests/faults/test_overload.py"
 _TRACKING = "tests/orders/test_tracking.py"
 _TRANSPORT = "tests/providers/test_transport.py"
-_WORKERS = "tests/e2e/test_workers.py"
+_VALKEY = "tests/faults/test_valkey_loss.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -506,5 +508,40 @@ BUGS = (
         before="select pg_advisory_xact_lock($1)",
         after="select pg_advisory_lock($1)",
         test="tests/store/test_migrate.py::test_a_turn_to_migrate_ends_with_its_transaction",
+    ),
+    Bug(
+        name="limits fail open without Valkey",
+        file="gateway/web/leases.py",
+        before="                return self._alone.take(who, limit.halved)\n",
+        after="                return Quota(limit, 0, 0)\n",
+        test=_VALKEY + "::test_without_any_valkey_calls_and_wrong_keys_are_limited_more_strictly",
+    ),
+    Bug(
+        name="status is refused without Valkey",
+        file="gateway/web/leases.py",
+        before="                return self._alone.take(who, limit.halved)\n",
+        after="                return _refused(limit, 0)\n",
+        test=_VALKEY + "::test_whatever_happens_to_valkey_orders_and_reads_go_on",
+    ),
+    Bug(
+        name="debts of tokens are never charged",
+        file="gateway/web/leases.py",
+        before="owed, held = max(0, -share.tokens), max(0, share.tokens)",
+        after="owed, held, share.tokens = 0, max(0, share.tokens), max(0, share.tokens)",
+        test="tests/web/test_leases.py",
+    ),
+    Bug(
+        name="one reseller's flood goes first",
+        file="gateway/grouping.py",
+        before="        owner = self._owner_of(item) if self._owner_of is not None else None\n",
+        after="        owner = None\n",
+        test="tests/test_grouping.py",
+    ),
+    Bug(
+        name="orders whose clients have left are begun",
+        file="gateway/web/panel_api.py",
+        before="lambda: request.transport is None",
+        after="lambda: False",
+        test=_OVERLOAD + "::test_orders_whose_clients_have_left_before_their_turn_are_never_begun",
     ),
 )
