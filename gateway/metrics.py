@@ -63,6 +63,14 @@ READS_BREAKER_STATE = Gauge(
     ["provider"],
 )
 REROUTES = Counter("smm_order_reroutes_total", "Orders given another route, by why", ["cause"])
+RECONCILED = Counter(
+    "smm_reconciled_total", "Orders in doubt, by what was found out", ["provider", "verdict"]
+)
+DOUBTFUL_CHARGE = Gauge(
+    "smm_doubtful_charge_micros",
+    "What was paid for orders that are unknown or in review, in micro-units",
+    ["state"],
+)
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
 

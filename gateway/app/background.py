@@ -11,6 +11,7 @@ from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, OPEN_REFILLS
 from gateway.orders.cancellations import settle_stored_cancels
 from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.receipts import forget_repeats
+from gateway.orders.reconciliation import measure_doubts
 from gateway.orders.refills import freeze_forgotten_refills
 from gateway.orders.rerouting import reroute_stuck
 from gateway.orders.schedules import Schedules
@@ -43,11 +44,9 @@ class Background:
         self._lanes = Lanes(
             self._pool,
             lambda record: adapt(record, transport),
-            settings.dispatch,
-            settings.tracking,
+            settings,
             time.monotonic,
             self._core.standings,
-            settings.exchange_rate,
         )
         self._schedules = Schedules(
             self._pool, self._core.hints.orders_waiting, self._core.standings
@@ -99,6 +98,7 @@ class Background:
             OLDEST_ORDER.labels(state).set(age)
         for refill_state in OPEN_REFILL_STATES:
             OPEN_REFILLS.labels(refill_state).set(open_refills.get(refill_state, 0))
+        await measure_doubts(self._pool)
         return _GAUGE_SECONDS
 
     async def _make_ranges(self) -> float:

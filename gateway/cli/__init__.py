@@ -14,6 +14,7 @@ from gateway.cli import (
     providers,
     refills,
     resellers,
+    review,
     routes,
     running,
     services,
@@ -34,6 +35,7 @@ _GROUPS = (
     changes,
     orders,
     refills,
+    review,
     audits,
 )
 

@@ -35,7 +35,9 @@ def test_a_list_is_found_wherever_panels_put_it(answer: Any) -> None:
     assert _listing(answer) == OrderListing((_READ,))
 
 
-@pytest.mark.parametrize("answer", [{}, {"orders": None}, "ok", 5, None, [{"a": 1}], ["x"], {"7": 1}])
+@pytest.mark.parametrize(
+    "answer", [{}, {"orders": None}, "ok", 5, None, [{"a": 1}], ["x"], {"7": 1}]
+)
 def test_what_is_no_list_of_orders_is_never_an_empty_one(answer: Any) -> None:
     with pytest.raises(Unreadable):
         _listing(answer)
