@@ -27,7 +27,7 @@ class Doubt:
     quantity: int
     cost: Micros | None
     started_at: datetime
-    doubted_at: datetime  # when the order came to stand where it stands
+    doubted_at: datetime  # since when it was looked for
     body: str
     open: bool
 

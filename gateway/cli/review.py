@@ -98,13 +98,13 @@ async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
 
 
 def _look_fields(look: LookRecord) -> dict[str, object]:
-    return {
+    fields: dict[str, object] = {
         "looks": look.looks,
         "verdict": look.verdict,
         "first_at": look.first_at.isoformat(timespec="seconds"),
         "looked_at": look.looked_at.isoformat(timespec="seconds"),
-        **look.evidence,
     }
+    return fields | look.evidence
 
 
 def _resolution_fields(made: ResolutionRecord) -> dict[str, object]:
@@ -128,7 +128,7 @@ async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
         look = await doubts.get_look(conn, order.id)
         made = await doubts.list_resolutions(conn, order.id)
     rows = [_row(one) for one in listed if one.order_id == order.id]
-    attempted = [
+    attempted: list[dict[str, object]] = [
         {
             "attempt": attempt.number,
             "provider": attempt.provider,
@@ -162,14 +162,18 @@ async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
         show(arguments, known | more)
         return 0
     show(arguments, known)
-    for name, fields in [
-        *(("attempt", attempt) for attempt in attempted),
-        *(("evidence", evidence) for _ in [1] if evidence),
-        *(("resolved", one) for one in resolutions),
-    ]:
-        print()
-        show(arguments, {name: "", **fields})
+    for attempt_fields in attempted:
+        _show_part(arguments, attempt_fields)
+    if evidence:
+        _show_part(arguments, {"evidence": "the last look", **evidence})
+    for resolution in resolutions:
+        _show_part(arguments, resolution)
     return 0
+
+
+def _show_part(arguments: argparse.Namespace, fields: dict[str, object]) -> None:
+    print()
+    show(arguments, fields)
 
 
 def _word(arguments: argparse.Namespace) -> Word:

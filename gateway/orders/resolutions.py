@@ -11,7 +11,6 @@ from gateway.orders.settling import report, write_changes
 from gateway.store import attempts, doubts, orders, providers, schedules
 from gateway.store.connection import Connection, Pool, transaction
 from providers.errors import ProviderError
-from providers.reading import read_order_id
 from providers.registry import is_worked_by_hand
 from providers.transport import Transport
 from schemas.doubts import Decision, ResolutionRecord
@@ -110,8 +109,6 @@ async def require_known_upstream(
     Raises:
         UserError: when it does not, or does not answer; and when the order is another one's.
     """
-    if read_order_id(upstream_id) != upstream_id:
-        raise UserError(f"--placed {upstream_id!r} is not an upstream's order id")
     async with pool.acquire() as conn, transaction(conn):
         case = await _lock_case(conn, order_id)
         if case.order.state not in IN_DOUBT:

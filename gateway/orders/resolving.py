@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from gateway.errors import UserError
 from gateway.orders.lifecycle import is_package, move, refund_target
 from gateway.orders.parts import concluded, delivered, unused
+from providers.reading import read_order_id
 from schemas.doubts import Decision, TriedAttempt
 from schemas.orders import AttemptState, Order, OrderChange, OrderState, PlannedRoute
 from schemas.schedules import Run, Schedule
@@ -66,7 +67,8 @@ def resolve(case: Case, word: Word, *, correction_ms: int) -> Outcome:
     order = case.order
     match word.decision:
         case Decision.PLACED:
-            assert word.upstream_id is not None
+            if word.upstream_id is None or read_order_id(word.upstream_id) != word.upstream_id:
+                raise UserError(f"{word.upstream_id!r} is not an upstream's order id")
             return Outcome([_placed(case, word.upstream_id)], AttemptState.PLACED)
         case Decision.NOT_PLACED:
             return Outcome([_queued(case)], _ended(case, AttemptState.NOT_SENT))

@@ -57,11 +57,13 @@ async def list_doubts(conn: Connection, provider_id: int) -> tuple[list[Doubt], 
                        from resolution r join attempt a on a.order_id = r.order_id
                       where a.state = 'abandoned')
            select o.id, a.number, a.upstream_service, o.service_type, o.link, o.quantity,
-                  o.cost, a.started_at, o.updated_at, coalesce(a.body, ''),
+                  o.cost, a.started_at, greatest(o.updated_at, coalesce(c.first_at, now())),
+                  coalesce(a.body, ''),
                   o.state = 'unknown' and a.state = 'unknown', now()
              from doubtful d
              join orders o on o.id = d.id
              join attempt a on a.order_id = d.id and a.number = d.number
+             left join reconciliation c on c.order_id = d.id
             where a.provider_id = $1 and a.state in ('intent', 'unknown', 'abandoned')
            union all
            select null, null, null, null, null, null, null, null, null, null, null, now()""",
