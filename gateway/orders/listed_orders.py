@@ -53,6 +53,7 @@ class Listed:
 def look_up(doubt: Doubt, rivals: Iterable[Doubt], listed: Listed, quarantine: timedelta) -> Sight:
     """What a list says of an order in doubt (``reliability`` R1).
 
+    What is absent may still come until its ``quarantine`` is over: panels queue internally.
     ``rivals`` are all attempts that may have made one of its rows. A row that two of them may have
     made, and an order that two rows may be, are left to a person.
     """
@@ -74,7 +75,7 @@ def look_up(doubt: Doubt, rivals: Iterable[Doubt], listed: Listed, quarantine: t
         return Sight(Seen.POSSIBLE, "another order in doubt may be this row", possible)
     if possible:
         return Sight(Seen.POSSIBLE, "rows that may be this order", possible)
-    if why_not := _why_incomplete(doubt, listed, after, quarantine):
+    if why_not := _why_incomplete(doubt, listed, after):
         return Sight(Seen.UNCLEAR, why_not)
     return Sight(Seen.ABSENT, "the list reaches back beyond it and does not have it")
 
@@ -131,10 +132,8 @@ def _bare(link: str) -> str:
     return unescape(link).strip().rstrip("/")
 
 
-def _why_incomplete(doubt: Doubt, listed: Listed, after: int | None, quarantine: timedelta) -> str:
+def _why_incomplete(doubt: Doubt, listed: Listed, after: int | None) -> str:
     """Why a list does not prove that an order is absent; empty where it does."""
-    if listed.asked_at < doubt.started_at + quarantine:
-        return "asked too early: panels queue internally"
     if listed.listing.unread:
         return f"{listed.listing.unread} rows could not be read"
     if after is None:

@@ -126,10 +126,6 @@ _SIGHTS: dict[str, tuple[Listed, Seen]] = {
     "empty": (listed([]), Seen.UNCLEAR),
     "a row that cannot be read": (listed([], _BEFORE, unread=1), Seen.UNCLEAR),
     "ours only from later": (listed([], _AFTER), Seen.UNCLEAR),
-    "asked too early": (
-        replace(listed([], _BEFORE), asked_at=NOW + timedelta(minutes=14)),
-        Seen.UNCLEAR,
-    ),
     "one of ours is not in it": (
         replace(listed([], _BEFORE), since=[known(70, 3)]),
         Seen.UNCLEAR,

@@ -18,6 +18,8 @@ _NAMES = "tests/web/test_external_ids.py"
 _PLANNING = "tests/catalogue/test_planning.py"
 _PRICING = "tests/catalogue/test_pricing.py"
 _RECEIPTS = "tests/web/test_receipt_response.py"
+_RECONCILING = "tests/orders/test_reconciling.py"
+_RECONCILIATION = "tests/orders/test_reconciliation.py"
 _REFILLS = "tests/orders/test_refills.py"
 _READING = "tests/providers/test_reading.py"
 _TRACKING = "tests/orders/test_tracking.py"
@@ -368,5 +370,29 @@ BUGS = (
         before=" and off is not None and route.disabled_reason == off",
         after=" and off is not None",
         test=f"{_PLANNING}::test_what_an_operator_switched_off_after_the_sync_did_stays_off",
+    ),
+    Bug(
+        name="absence is concluded before the quarantine is over",
+        file="gateway/orders/reconciling.py",
+        before="    if evidence.now >= doubt.started_at + evidence.quarantine:\n",
+        after="    if evidence.now >= doubt.started_at:\n",
+        test=f"{_RECONCILIATION}::test_an_order_that_was_not_taken_is_sent_again_once_that_is_proved",
+        shows="OrderState.UNKNOWN",
+    ),
+    Bug(
+        name="an id of another order is taken",
+        file="gateway/orders/listed_orders.py",
+        before="if row.upstream_id not in listed.known]",
+        after="]",
+        test=f"{_RECONCILING}::test_no_order_is_ever_found_where_it_is_not_nor_missed_where_it_is",
+        shows="truth.taken",
+    ),
+    Bug(
+        name="money that came back hides what was paid",
+        file="gateway/orders/reconciliation.py",
+        before="quiet = not returned and bool(weighed.absent) and await self._all_run(adapter, provider)",
+        after="quiet = not returned and bool(weighed.absent)",
+        test=f"{_RECONCILIATION}::test_money_that_came_back_for_another_order_acquits_nobody",
+        shows="OrderState.REVIEW",
     ),
 )
