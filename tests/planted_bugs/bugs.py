@@ -390,8 +390,8 @@ BUGS = (
     Bug(
         name="money that came back hides what was paid",
         file="gateway/orders/reconciliation.py",
-        before="quiet = not returned and bool(weighed.absent) and await self._all_run(adapter, provider)",
-        after="quiet = not returned and bool(weighed.absent)",
+        before=" and await self._all_run(adapter, provider)\n",
+        after="\n",
         test=f"{_RECONCILIATION}::test_money_that_came_back_for_another_order_acquits_nobody",
         shows="OrderState.REVIEW",
     ),
