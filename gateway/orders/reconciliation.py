@@ -28,7 +28,7 @@ from providers.registry import is_worked_by_hand
 from providers.transport import metered
 from schemas.config import DispatchSettings, ReconcileSettings
 from schemas.doubts import Doubt, Finding, Verdict
-from schemas.orders import AttemptState, Order, OrderChange, OrderState
+from schemas.orders import AttemptState, Order, OrderChange, OrderState, Placement
 from schemas.providers import ProviderRecord
 from schemas.upstream import OrderListing, UpstreamStatus, UpstreamWord
 
@@ -238,7 +238,8 @@ async def _placed(
 ) -> list[OrderChange]:
     """The order is followed from now on; nothing, where another order of ours has that id."""
     assert verdict.upstream_id is not None
-    if not await attempts.insert_placement(conn, provider.id, verdict.upstream_id, order.id):
+    placement = Placement(provider.id, verdict.upstream_id, order.id)
+    if not await attempts.insert_placements(conn, [placement]):
         return []
     await doubts.set_attempt_decided(
         conn,

@@ -14,7 +14,7 @@ from providers.errors import ProviderError
 from providers.registry import is_worked_by_hand
 from providers.transport import Transport
 from schemas.doubts import Decision, ResolutionRecord
-from schemas.orders import AttemptState, Order, OrderState
+from schemas.orders import AttemptState, Order, OrderState, Placement
 from schemas.providers import ProviderRecord
 
 log = structlog.get_logger()
@@ -81,10 +81,8 @@ async def _write(conn: Connection, case: Case, outcome: Outcome, word: Word) -> 
     order, attempt = case.order, case.attempt
     if word.decision is Decision.PLACED:
         assert word.upstream_id is not None
-        taken = await attempts.insert_placement(
-            conn, attempt.provider_id, word.upstream_id, order.id
-        )
-        if not taken:
+        placement = Placement(attempt.provider_id, word.upstream_id, order.id)
+        if not await attempts.insert_placements(conn, [placement]):
             owner = await doubts.get_owner(conn, attempt.provider_id, word.upstream_id)
             raise UserError(f"{word.upstream_id} is order {owner} already: look for another id")
     if outcome.attempt is not None:
