@@ -55,7 +55,7 @@ async def list_doubts(conn: Connection, provider_id: int) -> tuple[list[Doubt], 
                union select id, attempts from orders where state = 'sending'
                union select a.order_id, a.number
                        from resolution r join attempt a on a.order_id = r.order_id
-                      where a.state = 'abandoned')
+                      where a.state = 'abandoned' and r.at > now() - interval '7 days')
            select o.id, a.number, a.upstream_service, o.service_type, o.link, o.quantity,
                   o.cost, a.started_at, greatest(o.updated_at, coalesce(c.first_at, now())),
                   coalesce(a.body, ''),

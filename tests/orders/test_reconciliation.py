@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from schemas.doubts import Finding
 from schemas.orders import AttemptState, OrderState
 from tests.orders.doubting import Doubting, open_doubting
 from tests.orders.line import faulty
+from tests.orders.test_drip_feed import deliver, drip, look, run_all, runs_of
 from tests.sandbox_process import SandboxProcess
 from tests.world import World
 
@@ -281,4 +283,43 @@ async def test_an_answer_that_comes_after_all_wins_over_a_review(silent: Doubtin
     assert await silent.state(number) == OrderState.REVIEW
     await line.sender.send(line.adapter, line.provider, claim.orders[0], claim.at)
     assert await silent.state(number) == OrderState.PLACED
+    await line.world.assert_sound()
+
+
+async def test_a_run_that_was_found_lets_the_next_one_be_made(listing: Doubting) -> None:
+    line = listing.line
+    await line.placed(faulty(name="before"))
+    parent = await drip(line)
+    await look(line, hours=1)
+    await line.panel.control("faults", {"action": "add", "fault": "500-after"})
+    await line.send()
+    await look(line, hours=2)
+    [run] = await runs_of(line, parent)
+    assert run["state"] == OrderState.UNKNOWN
+    await listing.look()
+    await deliver(line)
+    await look(line)
+    assert [run["state"] for run in await runs_of(line, parent)] == [
+        *(OrderState.COMPLETED, OrderState.QUEUED),
+    ]
+    await run_all(line, parent, runs=2)
+    assert (await line.row(parent))["state"] == OrderState.COMPLETED
+    await line.world.assert_sound()
+
+
+async def test_an_order_that_was_never_handed_to_people_is_handed_over(
+    silent: Doubting,
+) -> None:
+    line = silent.line
+    people = replace(line.provider, kind="manual")
+    [number] = await line.place(faulty())
+    await line.sender.claim(line.provider, 1)
+    await line.pool.execute("update orders set next_at = now() where state = 'sending'")
+    await freeze_forgotten(line.pool)
+    for minutes in (1, 15):
+        await silent.pass_time(minutes)
+        assert await silent.state(number) == OrderState.UNKNOWN
+        await line.pool.execute("update orders set next_at = now() where state = 'unknown'")
+        await silent.reconciler.look(line.adapter, people)
+    assert (await line.history(number))[-1] == "never_handed_over"
     await line.world.assert_sound()
