@@ -43,6 +43,8 @@ class Doubting:
 
     async def doubt_more(self, fault: str, *links: str, **values: Any) -> list[int]:
         """Further orders in doubt."""
+        if not links:
+            return []
         rule = {"action": "add", "fault": fault, "times": len(links)}
         await self.line.panel.control("faults", rule)
         made = await self.line.place(*links, **values)
@@ -55,6 +57,11 @@ class Doubting:
         """Look at all that is in doubt, whenever that is due."""
         await self.line.pool.execute("update orders set next_at = now() where state = 'unknown'")
         return (await self.reconciler.look(self.line.adapter, self.line.provider)).asked
+
+    async def look_when_listed(self, fault: str) -> None:
+        """Look while the list of orders is answered like that."""
+        await self.line.panel.control("faults", {"action": "orders", "fault": fault})
+        await self.look()
 
     async def pass_time(self, minutes: float) -> None:
         """Let all that has happened be so much longer ago."""

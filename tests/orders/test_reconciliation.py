@@ -1,7 +1,7 @@
 """Orders in doubt against a real panel: each is found, or proved absent, or given to a person."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 
 import pytest
@@ -41,50 +41,62 @@ async def silent(world: World, sandbox: SandboxProcess) -> AsyncIterator[Doubtin
         yield opened
 
 
-_TAKEN = ["500-after", "hang-after", "truncated-after:11"]
-_NOT_TAKEN = ["500-before", "hang-before", "truncated-before:11"]
+#: Faults with sizes of which no two add up to another, so that balances tell them apart.
+_TAKEN = {"500-after": 1000, "hang-after": 600, "truncated-after:11": 150}
+_NOT_TAKEN = {"500-before": 1000, "hang-before": 600, "truncated-before:11": 150}
 
 
-@pytest.mark.parametrize("fault", _TAKEN)
-async def test_an_order_that_was_taken_is_found_or_given_to_a_person(
-    doubting: Doubting, fault: str
-) -> None:
-    line, link = doubting.line, faulty()
-    [number] = await doubting.doubt(fault, link)
+async def _doubt_each(doubting: Doubting, faults: Mapping[str, int]) -> dict[int, str]:
+    """One order in doubt by each fault; their links."""
+    await doubting.doubt("500-before")
+    made = {}
+    for fault, quantity in faults.items():
+        link = faulty(name=fault)
+        [number] = await doubting.doubt_more(fault, link, quantity=quantity)
+        made[number] = link
+    return made
+
+
+async def test_orders_that_were_taken_are_found_or_given_to_a_person(doubting: Doubting) -> None:
+    line = doubting.line
+    made = await _doubt_each(doubting, _TAKEN)
     await doubting.look_for_long()
     listed = line.adapter.lists_orders
-    assert await doubting.state(number) == (OrderState.PLACED if listed else OrderState.REVIEW)
     cause = "found_in_list" if listed else "paid_for_upstream"
-    assert await line.history(number) == ["claimed", "answer_lost", cause]
-    if listed:
-        assert (await line.row(number))["upstream_id"] == str(line.panel.accepted()[-1]["order"])
-        await line.panel.control("advance", {"work": 1})
-        await line.poll()
-        assert await doubting.state(number) == OrderState.COMPLETED
-    assert (line.upstream_orders(link), line.upstream_requests(link)) == (1, 1)
+    upstream_ids = {one["link"]: str(one["order"]) for one in line.panel.accepted()}
+    for number, link in made.items():
+        assert await line.history(number) == ["claimed", "answer_lost", cause]
+        row = await line.row(number)
+        assert row["upstream_id"] == (upstream_ids[link] if listed else None)
+        assert (line.upstream_orders(link), line.upstream_requests(link)) == (1, 1)
+    await line.panel.control("advance", {"work": 1})
+    await line.poll()
+    end = OrderState.COMPLETED if listed else OrderState.REVIEW
+    assert {await doubting.state(number) for number in made} == {end}
     await line.world.assert_sound()
 
 
-@pytest.mark.parametrize("fault", _NOT_TAKEN)
-async def test_an_order_that_was_not_taken_is_sent_again_once_that_is_proved(
-    doubting: Doubting, fault: str
+async def test_orders_that_were_not_taken_are_sent_again_once_that_is_proved(
+    doubting: Doubting,
 ) -> None:
-    line, link = doubting.line, faulty()
-    [number] = await doubting.doubt(fault, link)
+    line = doubting.line
+    made = await _doubt_each(doubting, _NOT_TAKEN)
     await doubting.look()
     await doubting.pass_time(14)
     await doubting.look()
     await doubting.look()
-    assert await doubting.state(number) == OrderState.UNKNOWN
+    assert {await doubting.state(number) for number in made} == {OrderState.UNKNOWN}
     for _ in range(2):
         await doubting.pass_time(2)
         await doubting.look()
     cause = "absent_from_list" if line.adapter.lists_orders else "absent_by_balance"
-    assert (await line.history(number))[-1] == cause
-    assert await line.attempts(number) == [AttemptState.NOT_SENT]
+    for number in made:
+        assert (await line.history(number))[-1] == cause
+        assert await line.attempts(number) == [AttemptState.NOT_SENT]
     await line.send()
-    assert await doubting.state(number) == OrderState.PLACED
-    assert (line.upstream_orders(link), line.upstream_requests(link)) == (1, 2)
+    for number, link in made.items():
+        assert await doubting.state(number) == OrderState.PLACED
+        assert (line.upstream_orders(link), line.upstream_requests(link)) == (1, 2)
     await line.world.assert_sound()
 
 
@@ -152,17 +164,18 @@ async def test_of_several_orders_each_is_told_apart_by_its_link(listing: Doubtin
     await listing.line.world.assert_sound()
 
 
-@pytest.mark.parametrize("answer", ["[]", '[{"x":1}]', "{}", "null"])
-async def test_a_list_that_proves_nothing_does_not_acquit(listing: Doubting, answer: str) -> None:
+async def test_a_list_that_proves_nothing_does_not_acquit(listing: Doubting) -> None:
     line, link = listing.line, faulty()
     [number] = await listing.doubt("500-after", link)
-    rule = {"action": "orders", "fault": f"body-before:{answer}", "times": 100}
-    await line.panel.control("faults", rule)
-    await listing.look_for_long()
-    assert await listing.state(number) == OrderState.UNKNOWN
+    await listing.look_when_listed("maintenance")
+    await listing.pass_time(16)
+    for answer in ("[]", '[{"x":1}]', "{}", "null"):
+        await listing.look_when_listed(f"body-before:{answer}")
+        assert await listing.state(number) == OrderState.UNKNOWN
     await listing.pass_time(20)
-    await listing.look()
+    await listing.look_when_listed("body-before:[]")
     assert await listing.state(number) == OrderState.REVIEW
+    assert line.upstream_requests(link) == 1
     await line.world.assert_sound()
 
 

@@ -376,7 +376,7 @@ BUGS = (
         file="gateway/orders/reconciling.py",
         before="    if evidence.now >= doubt.started_at + evidence.quarantine:\n",
         after="    if evidence.now >= doubt.started_at:\n",
-        test=f"{_RECONCILIATION}::test_an_order_that_was_not_taken_is_sent_again_once_that_is_proved",
+        test=f"{_RECONCILIATION}::test_orders_that_were_not_taken_are_sent_again_once_that_is_proved",
         shows="OrderState.UNKNOWN",
     ),
     Bug(
