@@ -385,7 +385,7 @@ BUGS = (
         before="if row.upstream_id not in listed.known]",
         after="]",
         test=f"{_RECONCILING}::test_no_order_is_ever_found_where_it_is_not_nor_missed_where_it_is",
-        shows="truth.taken",
+        shows="Truth(doubts",
     ),
     Bug(
         name="money that came back hides what was paid",
