@@ -83,6 +83,14 @@ SYNC_STANDBYS = Gauge(
     "smm_database_sync_standbys",
     "Standbys that confirm every commit; NaN where none is asked for, or the role may not see it",
 )
+RECONCILED = Counter(
+    "smm_reconciled_total", "Orders in doubt, by what was found out", ["provider", "verdict"]
+)
+DOUBTFUL_CHARGE = Gauge(
+    "smm_doubtful_charge_micros",
+    "What was paid for orders that are unknown or in review, in micro-units",
+    ["state"],
+)
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
 

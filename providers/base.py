@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from schemas.upstream import (
+    OrderListing,
     Placed,
     Submission,
     UpstreamBalance,
@@ -46,6 +47,18 @@ class Provider(Protocol):
 
     async def status(self, ids: Sequence[str]) -> dict[str, UpstreamStatus]:
         """What the upstream says of up to 100 orders; ids without an answer are left out."""
+        ...
+
+    @property
+    def lists_orders(self) -> bool:
+        """Whether ``orders`` shows every recent order of the account, whatever became of it."""
+        ...
+
+    async def orders(self, limit: int) -> OrderListing:
+        """The newest orders of the account, up to ``limit``; ours and those of other programs.
+
+        Only where ``lists_orders``. An answer that is no list raises; it is never an empty one.
+        """
         ...
 
     async def refill(self, ids: Sequence[str]) -> dict[str, UpstreamRequest]:

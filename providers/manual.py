@@ -10,6 +10,7 @@ from providers.errors import Unavailable
 from providers.transport import Transport
 from schemas.upstream import (
     Exchange,
+    OrderListing,
     Placed,
     Submission,
     UpstreamBalance,
@@ -32,6 +33,7 @@ class Manual:
     kind: ClassVar[str] = "manual"
     by_hand: ClassVar[bool] = True
     status_batch: int = MOST_IDS
+    lists_orders: bool = False
 
     def __init__(self, account: ProviderAccount, transport: Transport) -> None:
         if account.options:
@@ -55,6 +57,10 @@ class Manual:
     async def status(self, ids: Sequence[str]) -> dict[str, UpstreamStatus]:
         """Nothing is known here: an operator reports on orders."""
         return {}
+
+    async def orders(self, limit: int) -> OrderListing:
+        """There is no list. Raises ``Unavailable``."""
+        raise Unavailable("it is worked by hand and keeps no list of orders")
 
     async def refill(self, ids: Sequence[str]) -> dict[str, UpstreamRequest]:
         """Refused: nobody is told."""

@@ -24,11 +24,12 @@ ActionName: TypeAlias = Literal[
     "refill",
     "refill_status",
     "cancel",
+    "orders",
 ]
 
 #: Every name that a request of ours can carry, apart from the key's.
 PARAMETERS = frozenset(
-    {"action", "service", "order", "orders", "refill", "refills"}
+    {"action", "service", "order", "orders", "refill", "refills", "limit"}
     | {"link", "quantity", "runs", "interval", "comments", "answer_number", "groups", "keywords"}
     | {"username", "usernames", "hashtag", "hashtags", "media"}
     | {"min", "max", "delay", "posts", "old_posts", "expiry"}
@@ -105,6 +106,7 @@ class ResponsePaths(_Part):
     refill: str | None = None
     refill_status: str | None = None
     cancel: str | None = None
+    orders: str | None = None
 
     @model_validator(mode="after")
     def _paths_lead_somewhere(self) -> Self:
@@ -135,7 +137,9 @@ class PanelOptions(_Part):
     answers an error in any words. ``known_refusals`` teaches single texts instead.
     ``cancel_one_by_one`` is for panels whose cancel action takes one ``order``. A batch of 1
     says that a panel takes one id at a time. ``rate_multiplier`` makes the panel's rates rates
-    per 1,000 in the account's currency.
+    per 1,000 in the account's currency. ``order_list`` declares that the action ``orders`` shows
+    every recent order of the account, finished and canceled ones too: an order whose answer was
+    lost is then looked for there.
     """
 
     method: Method = Method.POST
@@ -152,6 +156,7 @@ class PanelOptions(_Part):
     status_batch: int = Field(default=100, ge=1, le=100)
     refill_status_batch: int = Field(default=100, ge=1, le=100)
     cancel_one_by_one: bool = False
+    order_list: bool = False
     status_words: dict[str, UpstreamWord] = Field(default_factory=dict)
     any_error_is_refusal: bool = False
     known_refusals: dict[str, RefusalGroup] = Field(default_factory=dict)

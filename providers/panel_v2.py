@@ -16,6 +16,7 @@ from providers.decoding import Json, Unreadable
 from providers.dialects import MULTI_STATUS, Dialect, read_options
 from providers.errors import Rejected
 from providers.limits import Purpose
+from providers.listing_reading import read_listing
 from providers.reading import Failure, NoOrderId, find_order_id, read_balance
 from providers.refusals import group_of, group_of_number, is_incorrect_request, normalised
 from providers.request_reading import read_requests
@@ -23,6 +24,7 @@ from providers.status_reading import read_refill_states, read_statuses
 from providers.transport import Answer, Transport
 from providers.verdicts import content_of, refusal, reply_in, verdict_on_add
 from schemas.upstream import (
+    OrderListing,
     Placed,
     RefusalGroup,
     Submission,
@@ -57,6 +59,11 @@ class PanelV2:
     def status_batch(self) -> int:
         """How many orders one request may ask for."""
         return self._options.status_batch
+
+    @property
+    def lists_orders(self) -> bool:
+        """Whether the account's operator says that ``orders`` shows all recent ones."""
+        return self._options.order_list
 
     async def services(self) -> UpstreamCatalogue:
         """The catalogue.
@@ -115,6 +122,19 @@ class PanelV2:
             ValueError: for more than 100 ids.
         """
         return await in_batches(checked(ids), self.status_batch, self._some_statuses)
+
+    async def orders(self, limit: int) -> OrderListing:
+        """The newest orders of the account.
+
+        Raises:
+            Rejected, Unavailable: also for an answer that is no list.
+        """
+        answer = await self._ask(Purpose.READ, "orders", {"limit": str(limit)})
+
+        def parse(payload: Json) -> OrderListing:
+            return self.parse_listing(self._dialect.content("orders", payload))
+
+        return content_of(reply_in(answer, self.group_of, action_optional=True), parse)
 
     async def refill(self, ids: Sequence[str]) -> dict[str, UpstreamRequest]:
         """Ask for refills; ids of which the answer says nothing are left out.
@@ -244,6 +264,10 @@ class PanelV2:
     def parse_refill_states(self, payload: Json, ids: Sequence[str]) -> dict[str, UpstreamRefill]:
         """The refills of ``ids`` that an answer speaks of."""
         return read_refill_states(payload, ids)
+
+    def parse_listing(self, payload: Json) -> OrderListing:
+        """The list of orders in an answer. Raises ``Unreadable`` when there is none."""
+        return read_listing(payload)
 
     def parse_order_id(self, payload: Json) -> str | NoOrderId:
         """The id of the order that an answer to ``add`` names."""

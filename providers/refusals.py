@@ -12,7 +12,9 @@ from providers.panel_options import PARAMETERS
 from schemas.upstream import RefusalGroup
 
 #: Panels say "Incorrect" of these and mean the order's; of an id or a link they say more.
-_PARAMETERS = PARAMETERS - {"action", "service", "order", "orders", "refill", "refills"}
+_PARAMETERS = PARAMETERS - {
+    *("action", "service", "order", "orders", "refill", "refills", "limit"),
+}
 
 #: Whole texts per group. ``#`` stands for a number; case, blanks and final dots do not matter.
 _TEXTS: dict[RefusalGroup, tuple[str, ...]] = {

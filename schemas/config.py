@@ -159,6 +159,25 @@ class TrackingSettings(_Section):
     balance_ms: int = Field(default=300_000, ge=10)
 
 
+class ReconcileSettings(_Section):
+    """Finding out what became of orders whose answer was lost. Times in milliseconds.
+
+    They are looked at every ``interval_ms``. That an upstream does not have one is believed after
+    ``quarantine_ms``, or twice the time in which an answer may come where that is longer: panels
+    queue internally. What is not decided within ``deadline_ms`` goes to a person.
+    """
+
+    interval_ms: int = Field(default=30_000, ge=10)
+    quarantine_ms: int = Field(default=900_000, ge=10)
+    deadline_ms: int = Field(default=1_800_000, ge=10)
+
+    @model_validator(mode="after")
+    def _proof_comes_before_the_deadline(self) -> Self:
+        if self.deadline_ms <= self.quarantine_ms:
+            raise ValueError("deadline_ms must be above quarantine_ms")
+        return self
+
+
 class RefillSettings(_Section):
     """``wait_ms`` after its end, and after each request, an order may be refilled; 0 is at once."""
 
@@ -220,6 +239,7 @@ class SettingsModel(BaseModel):
     intake: IntakeSettings = IntakeSettings()
     dispatch: DispatchSettings = DispatchSettings()
     tracking: TrackingSettings = TrackingSettings()
+    reconcile: ReconcileSettings = ReconcileSettings()
     refills: RefillSettings = RefillSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     backup: BackupSettings = BackupSettings()

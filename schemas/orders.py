@@ -98,7 +98,8 @@ class AttemptState(StrEnum):
     PLACED = "placed"  # the upstream answered with an id
     UNKNOWN = "unknown"  # it may have been accepted: frozen until proof
     REJECTED = "rejected"  # the upstream refused it in words that are known
-    NOT_SENT = "not_sent"  # provably never reached the upstream
+    NOT_SENT = "not_sent"  # provably created nothing there: never sent, or found to be absent
+    ABANDONED = "abandoned"  # given up by an operator, who paid back what it may still cost us
 
 
 class WireStatus(StrEnum):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -91,6 +92,32 @@ class UpstreamStatus:
     error: str | None = None
     orders: tuple[str, ...] = ()
     posts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedOrder:
+    """One row of an upstream's list of an account's orders; ``None`` is what it does not say.
+
+    ``ordered_at`` is there only where the upstream named its time zone: most panels print a local
+    time and do not say whose.
+    """
+
+    upstream_id: str
+    service: str | None = None
+    link: str | None = None
+    quantity: int | None = None
+    ordered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderListing:
+    """The newest orders of an account, in no order that could be relied on.
+
+    ``unread`` is the number of rows that name no order: with any, nothing is known to be absent.
+    """
+
+    orders: tuple[ListedOrder, ...] = ()
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

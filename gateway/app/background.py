@@ -12,6 +12,7 @@ from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, OPEN_REFILLS, SYNC_STANDB
 from gateway.orders.cancellations import settle_stored_cancels
 from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.receipts import forget_repeats
+from gateway.orders.reconciliation import measure_doubts
 from gateway.orders.refills import freeze_forgotten_refills
 from gateway.orders.rerouting import reroute_stuck
 from gateway.orders.schedules import Schedules
@@ -44,11 +45,9 @@ class Background:
         self._lanes = Lanes(
             self._pool,
             lambda record: adapt(record, transport),
-            settings.dispatch,
-            settings.tracking,
+            settings,
             time.monotonic,
             self._core.standings,
-            settings.exchange_rate,
             self._core.spool,
         )
         self._schedules = Schedules(
@@ -103,6 +102,7 @@ class Background:
         for refill_state in OPEN_REFILL_STATES:
             OPEN_REFILLS.labels(refill_state).set(open_refills.get(refill_state, 0))
         SYNC_STANDBYS.set(math.nan if standbys is None else standbys)
+        await measure_doubts(self._pool)
         return _GAUGE_SECONDS
 
     async def _make_ranges(self) -> float:

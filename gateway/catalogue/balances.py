@@ -1,9 +1,11 @@
 """What provider accounts hold at their upstreams, as last read."""
 
+import time
+
 import structlog
 
 from gateway.catalogue.spending import spend_read
-from gateway.store import providers
+from gateway.store import providers, readings
 from gateway.store.connection import Pool, transaction
 from providers.base import Provider
 from providers.errors import Unavailable
@@ -30,13 +32,14 @@ async def take_balance_read(pool: Pool, record: ProviderRecord, interval_ms: int
 async def read_balance(
     pool: Pool, adapter: Provider, record: ProviderRecord
 ) -> UpstreamBalance | None:
-    """Ask what an account holds and keep it, where every process sees it.
+    """Ask what an account holds and keep it, where every process sees it, with those before.
 
     None, with an alert, when the panel counts in another currency than we know: nothing is kept.
 
     Raises:
         Rejected, Unavailable: when it cannot be read; what is known stays.
     """
+    began = time.monotonic()
     balance = await adapter.balance()
     try:
         amount = micros_from(balance.amount)
@@ -53,4 +56,7 @@ async def read_balance(
         return None
     async with pool.acquire() as conn:
         await providers.set_provider_balance(conn, record.id, amount, record.currency)
+        took = int((time.monotonic() - began) * 1000) + 1
+        await readings.insert_reading(conn, record.id, amount, record.currency, took)
+        await readings.delete_old_readings(conn, record.id)
     return balance

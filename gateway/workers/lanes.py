@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from typing import NamedTuple
 
 import structlog
@@ -13,6 +12,7 @@ from gateway.catalogue.standings import ProviderTable
 from gateway.metrics import PROVIDER_BALANCE, PROVIDER_HELD
 from gateway.orders.cancellations import Canceller
 from gateway.orders.dispatch import Sender
+from gateway.orders.reconciliation import Reconciler
 from gateway.orders.refills import Refiller
 from gateway.orders.tracking import Tracker
 from gateway.spool import Spool
@@ -20,10 +20,11 @@ from gateway.store.connection import Pool
 from gateway.workers.aftercare_lane import AftercareLane
 from gateway.workers.loop import Loop
 from gateway.workers.reading import BalanceLane, TrackingLane
+from gateway.workers.reconciling_lane import ReconcilingLane
 from gateway.workers.sending import SendingLane
 from providers.base import Provider
 from providers.registry import is_worked_by_hand
-from schemas.config import Budget, DispatchSettings, TrackingSettings
+from schemas.config import Budget, SettingsModel
 from schemas.money import UNIT
 from schemas.providers import ProviderRecord
 
@@ -40,39 +41,41 @@ class AccountLanes(NamedTuple):
 
     sending: SendingLane
     aftercare: AftercareLane
+    reconciling: ReconcilingLane
     reading: tuple[TrackingLane | BalanceLane, ...]
 
     @property
-    def all(self) -> tuple[SendingLane | AftercareLane | TrackingLane | BalanceLane, ...]:
+    def all(
+        self,
+    ) -> tuple[SendingLane | AftercareLane | ReconcilingLane | TrackingLane | BalanceLane, ...]:
         """Every lane."""
-        return (self.sending, self.aftercare, *self.reading)
+        return (self.sending, self.aftercare, self.reconciling, *self.reading)
 
 
 class Lanes:
     """The lanes of all accounts; follows the table of providers as it changes.
 
-    ``standings`` is kept up to date with what the lanes learn. ``exchange`` says what one unit of a
-    currency is worth in the house's.
+    ``standings`` is kept up to date with what the lanes learn.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what all lanes share
+    def __init__(
         self,
         pool: Pool,
         adapt: Adapt,
-        dispatch: DispatchSettings,
-        tracking: TrackingSettings,
+        settings: SettingsModel,
         clock: Clock,
         standings: dict[int, Standing],
-        exchange: Callable[[str], Decimal | None],
         spool: Spool,
     ) -> None:
+        dispatch, tracking = settings.dispatch, settings.tracking
         self._pool = pool
         self._adapt = adapt
         self._dispatch = dispatch
         self._tracking = tracking
         self._clock = clock
         self._standings = standings
-        self._table = ProviderTable(pool, clock, exchange)
+        self._table = ProviderTable(pool, clock, settings.exchange_rate)
+        self._reconciler = Reconciler(pool, settings.reconcile, dispatch, settings.currency)
         self._sender = Sender(pool, dispatch, clock, spool, standings)
         self._tracker = Tracker(pool, tracking, clock)
         self._refiller = Refiller(pool, dispatch, tracking, clock)
@@ -156,6 +159,7 @@ class Lanes:
             self._dispatch,
             self._clock,
         )
+        reconciling = ReconcilingLane(self._reconciler, adapter, record)
         reading: tuple[TrackingLane | BalanceLane, ...] = ()
         if not is_worked_by_hand(record.kind):
             reading = (
@@ -163,7 +167,7 @@ class Lanes:
                 BalanceLane(self._pool, adapter, record, budget, self._tracking),
             )
         self._unusable.pop(record.id, None)
-        self._lanes[record.id] = AccountLanes(sending, aftercare, reading)
+        self._lanes[record.id] = AccountLanes(sending, aftercare, reconciling, reading)
         for lane in self._lanes[record.id].all:
             lane.loop.start()
 

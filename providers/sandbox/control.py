@@ -60,6 +60,7 @@ class Control:
             "seconds": self._book.pace.seconds,
             "requests": dict(self._front.requests),
             "unique_links": conduct.unique_links,
+            "order_list": conduct.order_list,
             "latency_before_ms": conduct.latency_before_ms,
             "latency_after_ms": conduct.latency_after_ms,
         }
@@ -141,10 +142,14 @@ class Control:
         before = command.get("latency_before_ms", conduct.latency_before_ms)
         after = command.get("latency_after_ms", conduct.latency_after_ms)
         unique = command.get("unique_links", conduct.unique_links)
-        if not (_whole(before, 0) and _whole(after, 0) and isinstance(unique, bool)):
-            raise BadCommand("latencies are whole milliseconds, unique_links is true or false")
+        listed = command.get("order_list", conduct.order_list)
+        flags = isinstance(unique, bool) and isinstance(listed, bool)
+        if not (_whole(before, 0) and _whole(after, 0) and flags):
+            raise BadCommand(
+                "latencies are whole milliseconds, unique_links and order_list true or false"
+            )
         conduct.latency_before_ms, conduct.latency_after_ms = before, after
-        conduct.unique_links = unique
+        conduct.unique_links, conduct.order_list = unique, listed
         return await self._state(command)
 
     async def _order(self, command: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from providers.sandbox.book import Book
@@ -20,6 +21,7 @@ from schemas.money import format_amount
 from schemas.orders import WireStatus
 
 CURRENCY = "USD"
+MOST_LISTED = 100
 
 Parameters: TypeAlias = Mapping[str, str]
 
@@ -36,6 +38,7 @@ class Conduct:
     latency_before_ms: int
     latency_after_ms: int
     unique_links: bool = False
+    order_list: bool = False  # whether the action ``orders`` is known
 
 
 class Panel:
@@ -64,6 +67,7 @@ class Panel:
             "refill": self._refill,
             "refill_status": self._refill_status,
             "cancel": self._cancel,
+            "orders": self._orders,
         }
 
     async def act(self, parameters: Parameters, faults: Sequence[Fault]) -> Any:
@@ -129,6 +133,26 @@ class Panel:
         if "orders" not in parameters:
             raise Refused("Incorrect request")
         return await _row_by_row(parameters["orders"], "order", "cancel", self._cancel_one)
+
+    async def _orders(self, parameters: Parameters, faults: Sequence[Fault]) -> Any:
+        if not self.conduct.order_list:
+            raise Refused("Incorrect request")
+        most = min(_number(parameters.get("limit", "")) or MOST_LISTED, MOST_LISTED)
+        kept = [order for order in self.book.orders.values() if order.number not in self._unkept]
+        return [self._listed(order) for order in reversed(kept[-most:])]
+
+    def _listed(self, order: Order) -> dict[str, Any]:
+        now = clock()
+        told = datetime.fromtimestamp(order.at / 1_000_000, UTC)
+        return {
+            "order": order.number,
+            "service": str(order.service.number),
+            "link": order.link,
+            "quantity": str(order.quantity),
+            "status": self.book.standing(order, now).status,
+            "charge": format_amount(self.book.charge(order, now)),
+            "date": told.strftime("%Y-%m-%d %H:%M:%S"),  # of which zone, panels do not say
+        }
 
     def order(self, number: int) -> Order:
         """The order of that number. Raises ``Refused`` when there is none."""

@@ -21,6 +21,8 @@ _ROLES = "tests/postgresql/test_roles.py::test_what_the_application_must_not_do_
 _PLANNING = "tests/catalogue/test_planning.py"
 _PRICING = "tests/catalogue/test_pricing.py"
 _RECEIPTS = "tests/web/test_receipt_response.py"
+_RECONCILING = "tests/orders/test_reconciling.py"
+_RECONCILIATION = "tests/orders/test_reconciliation.py"
 _REFILLS = "tests/orders/test_refills.py"
 _READING = "tests/providers/test_reading.py"
 _SHARED_BUDGETS = "tests/e2e/test_shared_budgets.py"
@@ -543,5 +545,29 @@ BUGS = (
         before="lambda: request.transport is None",
         after="lambda: False",
         test=_OVERLOAD + "::test_orders_whose_clients_have_left_before_their_turn_are_never_begun",
+    ),
+    Bug(
+        name="absence is concluded before the quarantine is over",
+        file="gateway/orders/reconciling.py",
+        before="    if evidence.now >= doubt.started_at + evidence.quarantine:\n",
+        after="    if evidence.now >= doubt.started_at:\n",
+        test=f"{_RECONCILIATION}::test_orders_that_were_not_taken_are_sent_again_once_that_is_proved",
+        shows="OrderState.UNKNOWN",
+    ),
+    Bug(
+        name="an id of another order is taken",
+        file="gateway/orders/listed_orders.py",
+        before="if row.upstream_id not in listed.known]",
+        after="]",
+        test=f"{_RECONCILING}::test_no_order_is_ever_found_where_it_is_not_nor_missed_where_it_is",
+        shows="Truth(doubts",
+    ),
+    Bug(
+        name="money that came back hides what was paid",
+        file="gateway/orders/reconciliation.py",
+        before=" and await self._all_run(adapter, provider)\n",
+        after="\n",
+        test=f"{_RECONCILIATION}::test_money_that_came_back_for_another_order_acquits_nobody",
+        shows="OrderState.REVIEW",
     ),
 )

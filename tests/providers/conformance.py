@@ -41,6 +41,7 @@ READS: dict[str, Callable[[Provider], Awaitable[object]]] = {
     "refill_status of several": lambda provider: provider.refill_status(["1", "2"]),
     "cancel": lambda provider: provider.cancel(["23501"]),
     "cancel of several": lambda provider: provider.cancel(["23501", "23502"]),
+    "orders": lambda provider: provider.orders(100),
 }
 
 #: Complete answers that hold nothing of what any action asks for.
@@ -92,6 +93,12 @@ class ProviderConformance:
     #: The state of the orders 23501 and, unasked, 99999; nothing of 23502.
     one_of_two: ClassVar[str] = (
         '{"23501":{"status":"Pending","remains":"1"},"99999":{"status":"Canceled","remains":"0"}}'
+    )
+    #: The account's newest orders: 23502, which is ``ORDER``, and 23501.
+    listing: ClassVar[str] = (
+        '[{"order":23502,"service":7,"link":"https://example.com/p?a=1&b=\\u00fc",'
+        '"quantity":"250","status":"Pending","date":"2026-03-01 12:00:00"},'
+        '{"order":23501,"service":7,"link":"https://example.com/q","quantity":"10"}]'
     )
 
     def provider(self, upstream: Upstream, transport: Transport) -> Provider:
@@ -257,6 +264,20 @@ class ProviderConformance:
             found = await self.provider(upstream, transport).status(["23501", "23502"])
         assert list(found) == ["23501"]
 
+    async def test_a_list_of_orders_is_read_or_refused_and_never_guessed(
+        self, transport: Transport
+    ) -> None:
+        async with Upstream(says(self.listing)) as upstream:
+            provider = self.provider(upstream, transport)
+            assert isinstance(provider.lists_orders, bool)
+            with metered() as meter:
+                found = await provider.orders(50)
+        assert meter.requests == len(upstream.requests) == 1
+        assert [order.upstream_id for order in found.orders] == ["23502", "23501"]
+        first = found.orders[0]
+        assert (first.service, first.link, first.quantity) == ("7", ORDER.parameters["link"], 250)
+        assert found.unread == 0
+
     async def test_asking_for_nothing_asks_nobody(self, transport: Transport) -> None:
         async with Upstream(says("{}")) as upstream:
             provider = self.provider(upstream, transport)
@@ -309,6 +330,7 @@ class ByHandConformance:
 
     async def test_there_is_neither_a_catalogue_nor_a_balance(self, transport: Transport) -> None:
         provider = self.provider(transport)
-        for read in (provider.services, provider.balance):
+        assert not provider.lists_orders
+        for read in (provider.services, provider.balance, lambda: provider.orders(10)):
             with pytest.raises(Unavailable, match="by hand"):
                 await read()

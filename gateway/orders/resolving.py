@@ -1,0 +1,166 @@
+"""Resolving as decisions: what an operator's word makes of an order in doubt or in review. Pure.
+
+Every way into review has a way out here: an attempt that may have been accepted, an id that two
+orders were given, an upstream that fails, forgets or says the impossible, a subscription whose
+posts do not fit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from gateway.errors import UserError
+from gateway.orders.lifecycle import is_package, move, refund_target
+from gateway.orders.parts import concluded, delivered, unused
+from providers.reading import read_order_id
+from schemas.doubts import Decision, TriedAttempt
+from schemas.orders import AttemptState, Order, OrderChange, OrderState, PlannedRoute
+from schemas.schedules import Run, Schedule
+
+IN_DOUBT = frozenset({OrderState.UNKNOWN, OrderState.REVIEW})
+_LIVE = frozenset({AttemptState.INTENT, AttemptState.PLACED, AttemptState.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """An operator's word. ``upstream_id`` is for ``placed``, ``remains`` for ``partial``."""
+
+    decision: Decision
+    reason: str
+    upstream_id: str | None = None
+    remains: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An order in doubt or in review, read under its lock, with all that decides about it.
+
+    ``plan`` and ``runs`` are those of an order in parts.
+    """
+
+    order: Order
+    attempts: Sequence[TriedAttempt]
+    plan: Schedule | None = None
+    runs: Sequence[Run] = ()
+
+    @property
+    def attempt(self) -> TriedAttempt:
+        """The attempt that the order's fate hangs on: the live one, else the last not refused."""
+        kept = [a for a in self.attempts if a.state is not AttemptState.REJECTED]
+        live = [a for a in kept if a.state in _LIVE]
+        return (live or kept or list(self.attempts))[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an operator's word does: moves of the order, one after the other, and of its attempt."""
+
+    changes: Sequence[OrderChange]
+    attempt: AttemptState | None = None
+
+
+def resolve(case: Case, word: Word, *, correction_ms: int) -> Outcome:
+    """What an operator's word makes of an order.
+
+    Raises:
+        UserError: when that cannot be; the message says what can.
+    """
+    order = case.order
+    match word.decision:
+        case Decision.PLACED:
+            if word.upstream_id is None or read_order_id(word.upstream_id) != word.upstream_id:
+                raise UserError(f"{word.upstream_id!r} is not an upstream's order id")
+            return Outcome([_placed(case, word.upstream_id)], AttemptState.PLACED)
+        case Decision.NOT_PLACED:
+            return Outcome([_queued(case)], _ended(case, AttemptState.NOT_SENT))
+        case Decision.CANCELED:
+            last = [*_reviewed(order), _canceled(case)]
+            return Outcome(last, _ended(case, AttemptState.ABANDONED, keep_known=True))
+        case Decision.COMPLETED | Decision.PARTIAL:
+            return Outcome([_delivered(case, word, correction_ms)])
+
+
+def _reviewed(order: Order) -> list[OrderChange]:
+    """Nothing leads from a doubt to money: a person takes it over first."""
+    if order.state is OrderState.REVIEW:
+        return []
+    return [move(order, OrderState.REVIEW, "taken_over", next_in=None)]
+
+
+def _ended(case: Case, state: AttemptState, *, keep_known: bool = False) -> AttemptState | None:
+    """What becomes of a live attempt; None where there is none, or it stays known as it was."""
+    attempt = case.attempt
+    if attempt.state not in _LIVE or (keep_known and case.order.upstream_id is not None):
+        return None
+    return state
+
+
+def _placed(case: Case, upstream_id: str) -> OrderChange:
+    order, attempt = case.order, case.attempt
+    change = move(order, OrderState.PLACED, "operator_placed", upstream_id=upstream_id)
+    here = (attempt.provider_id, attempt.upstream_service)
+    if here == (order.provider_id, order.upstream_service):
+        return change
+    # The attempt that is the order now was made elsewhere than the last one.
+    return replace(change, route=PlannedRoute(*here, order.cost or 0, below_cost=False))
+
+
+def _queued(case: Case) -> OrderChange:
+    if case.runs:
+        raise UserError(
+            f"order {case.order.id} has posts that its upstream made, so it was placed: use "
+            "--placed with its id, or --cancel"
+        )
+    change = move(case.order, OrderState.QUEUED, "operator_not_placed")
+    return replace(change, upstream_id=None, start_count=None, remains=None)
+
+
+def _canceled(case: Case) -> OrderChange:
+    order = case.order
+    reviewed = order
+    if order.state is not OrderState.REVIEW:
+        reviewed = replace(order, state=OrderState.REVIEW, version=order.version + 1)
+    if case.plan is None or not case.runs:
+        target = order.charge
+        return move(
+            reviewed, OrderState.CANCELED, "operator_canceled", refund_target=target, next_in=None
+        )
+    _require_ended_parts(case)
+    owed = unused(order, len(case.runs), case.plan.runs)
+    return concluded(reviewed, case.runs, delivered(case.runs), owed, "operator_canceled")
+
+
+def _require_ended_parts(case: Case) -> None:
+    running = [run.order_id for run in case.runs if run.open]
+    if running:
+        raise UserError(
+            f"order {case.order.id} has posts that still run (order {running[0]}): wait for their "
+            "ends, or cancel them with `smm-gateway order cancel`"
+        )
+
+
+def _delivered(case: Case, word: Word, correction_ms: int) -> OrderChange:
+    order = case.order
+    if order.state is not OrderState.REVIEW or order.upstream_id is None:
+        raise UserError(
+            f"order {order.id} is not known upstream: first say where it is with --placed ID"
+        )
+    if case.plan is not None:
+        raise UserError(f"order {order.id} is delivered in parts: use --placed or --cancel")
+    if word.decision is Decision.COMPLETED:
+        return move(
+            order, OrderState.COMPLETED, "operator_completed", remains=0, next_in=correction_ms
+        )
+    target = refund_target(order, OrderState.PARTIAL, word.remains)
+    if target is None:
+        allowed = "a package is delivered or canceled as a whole"
+        if not is_package(order):
+            allowed = f"--partial takes what is not delivered, 1 to {order.quantity}"
+        raise UserError(f"order {order.id} cannot be partial like that: {allowed}")
+    return move(
+        order,
+        OrderState.PARTIAL,
+        "operator_partial",
+        refund_target=target,
+        remains=word.remains,
+        next_in=correction_ms,
+    )
