@@ -12,6 +12,7 @@ from gateway.cli import (
     orders,
     prices,
     providers,
+    ranges,
     refills,
     resellers,
     routes,
@@ -35,6 +36,7 @@ _GROUPS = (
     changes,
     orders,
     refills,
+    ranges,
     audits,
 )
 

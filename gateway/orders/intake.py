@@ -27,7 +27,7 @@ from gateway.orders.subscriptions import posts_paid
 from gateway.spool import Spool
 from gateway.store import orders, versions
 from gateway.store.connection import CommitInDoubt, Connection, Pool, set_aside, transaction
-from gateway.store.versions import ORDER_ID_BLOCK
+from gateway.store.versions import ORDER_ID_BLOCK, ORDER_ID_SECONDS
 from schemas.orders import NewOrder
 from schemas.panel_v2 import INCORRECT_SERVICE, NOT_ENOUGH_FUNDS, PanelError
 
@@ -75,6 +75,7 @@ class Intake:
         self._standings = {} if standings is None else standings
         self._planned: set[int] = set()
         self._ids: list[int] = []
+        self._leased_at = 0.0
         self._groups: Groups[Draft, Accepted] = Groups(self._accept, largest=largest)
         self.finish = self._groups.finish
 
@@ -207,7 +208,10 @@ class Intake:
 
     async def _lease_ids(self, conn: Connection, number: int) -> None:
         """Have at least ``number`` ids at hand, the lowest at the end of the list."""
+        if time.monotonic() - self._leased_at > ORDER_ID_SECONDS:
+            self._ids = []
         if len(self._ids) < number:
+            self._leased_at = self._leased_at if self._ids else time.monotonic()
             blocks = _SPARE_BLOCKS + number // ORDER_ID_BLOCK
             firsts = await versions.lease_order_ids(conn, blocks)
             leased = [id_ for first in firsts for id_ in range(first, first + ORDER_ID_BLOCK)]

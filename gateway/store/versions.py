@@ -3,6 +3,8 @@
 from gateway.store.connection import Connection
 
 ORDER_ID_BLOCK = 64
+#: Leased ids that were not given for so long are dropped: their range may be detached some day.
+ORDER_ID_SECONDS = 600
 
 
 async def get_catalogue_version(conn: Connection) -> int:
