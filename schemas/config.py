@@ -166,6 +166,12 @@ class CatalogueSettings(SyncPolicy):
     sync_ms: int = Field(default=21_600_000, ge=100)
 
 
+class AuditSettings(_Section):
+    """The audit in the background: every ``every_ms``, by one of all processes."""
+
+    every_ms: int = Field(default=300_000, ge=100)
+
+
 class LogSettings(_Section):
     """``level`` is one of debug, info, warning, error."""
 
@@ -193,6 +199,7 @@ class SettingsModel(BaseModel):
     tracking: TrackingSettings = TrackingSettings()
     refills: RefillSettings = RefillSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
+    audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("exchange_rates")

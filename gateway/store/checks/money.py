@@ -2,6 +2,42 @@
 
 from gateway.store.checks.check import DIGEST, KEPT, Check
 
+NO_GAP = Check(
+    "statement_has_no_gap",
+    "entries of a reseller are numbered 1, 2, 3 … and each balance follows from the last",
+    """select 'reseller ' || reseller_id || ' entry ' || position
+          from (select reseller_id, position, balance_after, signed,
+                       lag(position, 1, 0::bigint) over w as before,
+                       lag(balance_after, 1, 0::bigint) over w as balance_before
+                  from statement window w as (partition by reseller_id order by position)) e
+         where position <> before + 1 or balance_after <> balance_before + signed""",
+)
+
+BALANCE_ABOVE_FLOOR = Check(
+    "balance_above_floor",
+    "no purchase has taken a balance below its floor",
+    "select 'reseller ' || reseller_id from balance where amount < floor",
+)
+
+DETACHED_RANGES = Check(
+    "detached_ranges_match",
+    "the ledger has for the orders of detached ranges what was noted when they were detached",
+    f"""with found as (
+           select r.lower, e.reseller_id, count(*) as entries,
+                  coalesce(sum(amount) filter (where cause = 'charge'), 0) as charged,
+                  coalesce(sum(amount) filter (where cause = 'refund'), 0) as refunded,
+                  {DIGEST} as digest
+             from detached_range r join entry e on e.order_id >= r.lower
+                                               and e.order_id < r.upper
+            where <<r.lower>> group by 1, 2)
+       select 'range ' || lower || ', reseller ' || reseller_id
+         from (select * from detached_sum where <<lower>>) n
+         full join found f using (lower, reseller_id)
+        where n.lower is null or n.entries <> coalesce(f.entries, 0)
+           or n.charged <> coalesce(f.charged, 0) or n.refunded <> coalesce(f.refunded, 0)
+           or n.digest <> coalesce(f.digest, 0)""",  # noqa: S608 - constants only
+)
+
 MONEY: tuple[Check, ...] = (
     Check(
         "balance_is_history",
@@ -13,21 +49,8 @@ MONEY: tuple[Check, ...] = (
              where b.amount is distinct from coalesce(e.total, 0)
                 or b.entries is distinct from coalesce(e.number, 0)""",
     ),
-    Check(
-        "statement_has_no_gap",
-        "entries of a reseller are numbered 1, 2, 3 … and each balance follows from the last",
-        """select 'reseller ' || reseller_id || ' entry ' || position
-              from (select reseller_id, position, balance_after, signed,
-                           lag(position, 1, 0::bigint) over w as before,
-                           lag(balance_after, 1, 0::bigint) over w as balance_before
-                      from statement window w as (partition by reseller_id order by position)) e
-             where position <> before + 1 or balance_after <> balance_before + signed""",
-    ),
-    Check(
-        "balance_above_floor",
-        "no purchase has taken a balance below its floor",
-        "select 'reseller ' || reseller_id from balance where amount < floor",
-    ),
+    NO_GAP,
+    BALANCE_ABOVE_FLOOR,
     Check(
         "charged_once",
         "every order is charged exactly once, exactly its price, to its own reseller; a part is"
@@ -82,22 +105,5 @@ MONEY: tuple[Check, ...] = (
                            = (select coalesce(sum(signed), 0) from statement)) t
             where not equal""",
     ),
-    Check(
-        "detached_ranges_match",
-        "the ledger has for the orders of detached ranges what was noted when they were detached",
-        f"""with found as (
-               select r.lower, e.reseller_id, count(*) as entries,
-                      coalesce(sum(amount) filter (where cause = 'charge'), 0) as charged,
-                      coalesce(sum(amount) filter (where cause = 'refund'), 0) as refunded,
-                      {DIGEST} as digest
-                 from detached_range r join entry e on e.order_id >= r.lower
-                                                   and e.order_id < r.upper
-                where <<r.lower>> group by 1, 2)
-           select 'range ' || lower || ', reseller ' || reseller_id
-             from (select * from detached_sum where <<lower>>) n
-             full join found f using (lower, reseller_id)
-            where n.lower is null or n.entries <> coalesce(f.entries, 0)
-               or n.charged <> coalesce(f.charged, 0) or n.refunded <> coalesce(f.refunded, 0)
-               or n.digest <> coalesce(f.digest, 0)""",  # noqa: S608 - constants only
-    ),
+    DETACHED_RANGES,
 )
