@@ -12,6 +12,11 @@ async def get_catalogue_version(conn: Connection) -> int:
     return int(await conn.fetchval("select catalogue from version"))
 
 
+async def lock_catalogue_version(conn: Connection) -> int:
+    """The version, which then stays until the transaction ends."""
+    return int(await conn.fetchval("select catalogue from version for share"))
+
+
 async def lease_order_ids(conn: Connection, blocks: int) -> list[int]:
     """First ids of ``blocks`` blocks of ``ORDER_ID_BLOCK`` order ids, now the caller's alone."""
     rows = await conn.fetch("select nextval('order_id') as id from generate_series(1, $1)", blocks)
