@@ -16,7 +16,7 @@ import asyncpg
 from gateway.money.audit import Audit, Finding, findings
 from gateway.store import watch as store
 from gateway.store.audit import INVARIANTS, WARNINGS
-from gateway.store.checks.check import Check, Scope
+from gateway.store.checks.check import Scope
 from gateway.store.checks.guards import GUARDS
 from gateway.store.checks.money import BALANCE_ABOVE_FLOOR, DETACHED_RANGES, NO_GAP
 from gateway.store.connection import Connection, Pool, transaction
@@ -40,7 +40,7 @@ class Watched:
 
 @dataclass(slots=True)
 class _Part:
-    """What one part of a run found, and where it goes on."""
+    """What one part of a run found, and where the next one goes on."""
 
     broken: list[Finding]
     next: int = 0
@@ -101,14 +101,15 @@ async def _check_orders(conn: Connection, ids: Sequence[int], size: int) -> list
 async def _sweep_orders(conn: Connection, lower: int, size: int) -> _Part:
     """The next slice of orders by id, or the notes on the next detached range."""
     detached = await store.get_detached_at(conn, lower)
-    checks: Iterable[Check] = _BY_ORDER
-    upper = lower + size
     if detached is not None:
-        checks, scope, upper = [DETACHED_RANGES], Scope.these([detached[0]]), detached[1]
-    else:
-        scope = Scope.between(lower, upper)
-    last = await store.get_last_order_id(conn) + ORDER_ID_BLOCK
-    return _Part(await findings(conn, checks, scope), upper if upper <= last else 0)
+        return _Part(
+            await findings(conn, [DETACHED_RANGES], Scope.these(detached[:1])), detached[1]
+        )
+    upper = lower + size
+    if upper > await store.get_last_order_id(conn) + ORDER_ID_BLOCK:
+        # The last slice has no end: what points at orders that never were is beyond it.
+        return _Part(await findings(conn, _BY_ORDER, Scope.between(lower, 2**31)))
+    return _Part(await findings(conn, _BY_ORDER, Scope.between(lower, upper)), upper)
 
 
 def _gaps(entries: Iterable[SeenEntry]) -> Iterable[Finding]:
