@@ -87,6 +87,7 @@ async def fill_finished(
                 "select setval('order_id', greatest($1, last_value)) from order_id", upper
             )
             await conn.execute("select make_order_ranges()")
+            await conn.execute("set local work_mem = '256MB'")
             for sql in (_ORDERS, _EVENTS, _ENTRIES):
                 await conn.execute(sql, lower, upper, resellers, service_id, provider_id)
             for sql in (_ATTEMPTS, _PLACEMENTS):

@@ -18,13 +18,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.embedded import Addresses
+from gateway.log import configure_logging
 from gateway.money.audit import audit
 from gateway.money.watching import watch
 from gateway.orders.dispatch import Sender
 from gateway.store.connection import Pool, open_pool
 from gateway.store.migrate import migrate
 from providers.panel_v2 import PanelV2
-from schemas.config import DispatchSettings
+from schemas.config import DispatchSettings, LogFormat
 from schemas.providers import ProviderRecord
 from schemas.upstream import Exchange, Placed, Submission
 from tests.bench.cases import Case, add, call
@@ -36,11 +37,12 @@ from tests.world import Customer, World
 #: What an order may cost beside finished ones, by what it costs beside none.
 _MOST = 1.2
 _RESELLERS = 50
-_VARIETY = 5_000
+#: Every side has so many on top, or there would be no states to ask for beside none.
+_SOME = 5_000
 _SENT = 500
 
 
-_EXCHANGE = Exchange(200, '{"order":1}', 0)
+_EXCHANGE = Exchange(sent=True, elapsed_ms=0, status=200, body='{"order":1}')
 
 
 class _AtOnce(PanelV2):
@@ -71,26 +73,25 @@ class _Side:
     def cases(self) -> list[Case]:
         """The calls; states are asked of orders from all times."""
         chosen = random.Random(1)
-        ids = [1 + chosen.randrange(self.finished + _RESELLERS) for _ in range(_VARIETY * 20)]
+        ids = chosen.sample(range(1, self.finished + _SOME + 1), _SOME)
         by_owner: dict[int, list[int]] = {}
         for order_id in ids:
             by_owner.setdefault(order_id % _RESELLERS, []).append(order_id)
         singles = [
             call(self.resellers[order_id % _RESELLERS], "status", order=order_id)
-            for order_id in ids[:_VARIETY]
+            for order_id in ids
         ]
         hundreds = [
             call(
                 self.resellers[owner],
                 "status",
-                orders=",".join(map(str, chosen.choices(owned, k=100))),
+                orders=",".join(map(str, chosen.sample(owned, 100))),
             )
             for owner, owned in by_owner.items()
+            if len(owned) >= 100
             for _ in range(20)
         ]
-        adds = [
-            add(chosen.choice(self.resellers), self.service, number) for number in range(_VARIETY)
-        ]
+        adds = [add(chosen.choice(self.resellers), self.service, number) for number in range(_SOME)]
         states = ('{"charge":"', '"currency":"USD"}')
         return [
             Case("add", 0, adds, '{"order":', "}"),
@@ -131,6 +132,7 @@ class Grown:
 
 async def run(flags: argparse.Namespace, folder: Path) -> tuple[bool, dict[str, Any], str]:
     """Fill, measure in rounds, audit: whether all is well, the report, and its text."""
+    configure_logging("error", LogFormat.JSON)
     async with AsyncExitStack() as stack:
         engines, _ = await stack.enter_async_context(database(folder))
         clients = await stack.enter_async_context(load(folder))
@@ -164,7 +166,6 @@ async def _side(engines: Addresses, folder: Path, finished: int) -> AsyncIterato
     service = await world.service(provider, rate="1")
     resellers = [await world.reseller(f"r{n}", funds=FUNDS) for n in range(_RESELLERS)]
     began = time.perf_counter()
-    # Some for the side without any, too: their states are asked for.
     async with pool.acquire() as conn:
         await conn.execute("update provider set paused_reason = 'bench'")
         await fill_finished(
@@ -173,7 +174,7 @@ async def _side(engines: Addresses, folder: Path, finished: int) -> AsyncIterato
             service,
             provider.id,
             first=1,
-            number=finished + _RESELLERS,
+            number=finished + _SOME,
         )
     seconds = time.perf_counter() - began
     print(f"{finished:,} finished orders made in {seconds:.0f} s", file=sys.stderr)

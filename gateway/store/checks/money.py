@@ -23,13 +23,16 @@ DETACHED_RANGES = Check(
     "detached_ranges_match",
     "the ledger has for the orders of detached ranges what was noted when they were detached",
     f"""with found as (
-           select r.lower, e.reseller_id, count(*) as entries,
-                  coalesce(sum(amount) filter (where cause = 'charge'), 0) as charged,
-                  coalesce(sum(amount) filter (where cause = 'refund'), 0) as refunded,
-                  {DIGEST} as digest
-             from detached_range r join entry e on e.order_id >= r.lower
-                                               and e.order_id < r.upper
-            where <<r.lower>> group by 1, 2)
+           select r.lower, e.*
+             from detached_range r
+            cross join lateral (
+                  select reseller_id, count(*) as entries,
+                         coalesce(sum(amount) filter (where cause = 'charge'), 0) as charged,
+                         coalesce(sum(amount) filter (where cause = 'refund'), 0) as refunded,
+                         {DIGEST} as digest
+                    from entry where order_id >= r.lower and order_id < r.upper
+                   group by reseller_id) e
+            where <<r.lower>>)
        select 'range ' || lower || ', reseller ' || reseller_id
          from (select * from detached_sum where <<lower>>) n
          full join found f using (lower, reseller_id)
