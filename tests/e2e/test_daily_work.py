@@ -98,6 +98,6 @@ async def test_the_work_of_a_day_reads_no_finished_orders(
     read = {name: after[name][0] - before[name][0] for name in after}
     whole = {name: after[name][1] - before[name][1] for name in after}
     assert len(read) == 5
-    assert not any(whole.values()), whole
-    # Now and then a planner looks where an index ends.
+    # A planner may look where an index ends, but nothing goes through what has ended.
+    assert max(whole.values()) <= 1, whole
     assert max(read.values()) < 100, read
