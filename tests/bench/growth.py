@@ -22,6 +22,7 @@ from gateway.log import configure_logging
 from gateway.money.audit import audit
 from gateway.money.watching import watch
 from gateway.orders.dispatch import Sender
+from gateway.spool import Spool
 from gateway.store.connection import Pool, open_pool
 from gateway.store.migrate import migrate
 from providers.panel_v2 import PanelV2
@@ -69,6 +70,7 @@ class _Side:
     service: int
     fill_seconds: float
     upstream: _AtOnce
+    spool: Spool
 
     def cases(self) -> list[Case]:
         """The calls; states are asked of orders from all times."""
@@ -101,7 +103,7 @@ class _Side:
 
     async def send(self) -> float:
         """Claim and record some of the orders that wait; orders a second."""
-        sender = Sender(self.pool, DispatchSettings(), time.monotonic)
+        sender = Sender(self.pool, DispatchSettings(), time.monotonic, self.spool)
         began, sent = time.perf_counter(), 0
         while sent < _SENT:
             claim = await sender.claim(self.provider, 50)
@@ -179,7 +181,17 @@ async def _side(engines: Addresses, folder: Path, finished: int) -> AsyncIterato
     seconds = time.perf_counter() - began
     print(f"{finished:,} finished orders made in {seconds:.0f} s", file=sys.stderr)
     async with gateway(here, folder, name) as server:
-        yield _Side(finished, pool, server, resellers, provider, service, seconds, _AtOnce())
+        yield _Side(
+            finished,
+            pool,
+            server,
+            resellers,
+            provider,
+            service,
+            seconds,
+            _AtOnce(),
+            Spool(folder / f"{name}-spool"),
+        )
     await pool.close()
 
 

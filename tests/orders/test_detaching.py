@@ -120,6 +120,23 @@ async def test_a_range_in_which_something_may_change_is_not_detached(
         assert await conn.fetchval("select count(*) from detached_range") == 0
 
 
+async def test_a_range_with_an_open_order_is_not_detached(
+    pool: Pool, world: World, past: Past
+) -> None:
+    # Sound in every other way: sent, and not ended yet.
+    await _run(
+        pool,
+        """alter table order_event disable trigger user;
+           delete from order_event where order_id = 7 and version = 3;
+           alter table order_event enable trigger user;
+           update orders set state = 'placed', version = 2, ended_at = null, wire_charge = charge,
+                  wire_status = 'Pending', next_at = 'infinity' where id = 7""",
+    )
+    await world.assert_sound()
+    with pytest.raises(UserError, match="cannot be detached yet: 1 open orders"):
+        await detach(pool, 0)
+
+
 @pytest.mark.parametrize("lower", [1, 5_000_001, 2_000_000_000])
 async def test_only_whole_ranges_are_detached(pool: Pool, past: Past, lower: int) -> None:
     with pytest.raises(UserError, match=f"no range begins at {lower}"):
