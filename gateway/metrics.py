@@ -91,6 +91,12 @@ DOUBTFUL_CHARGE = Gauge(
     "What was paid for orders that are unknown or in review, in micro-units",
     ["state"],
 )
+AUDIT_VIOLATIONS = Gauge(
+    "smm_audit_violations", "Rows that the last run of the watching audit found broken"
+)
+AUDIT_WARNINGS = Gauge("smm_audit_warnings", "What that run found waiting too long")
+AUDIT_SECONDS = Gauge("smm_audit_seconds", "How long that run took")
+AUDIT_AGE = Gauge("smm_audit_age_seconds", "Since that run, whichever process made it")
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
 

@@ -214,6 +214,12 @@ class BackupSettings(_Section):
     archive_dir: Path | None = None
 
 
+class AuditSettings(_Section):
+    """The audit in the background: every ``every_ms``, by one of all processes."""
+
+    every_ms: int = Field(default=300_000, ge=100)
+
+
 class LogSettings(_Section):
     """``level`` is one of debug, info, warning, error."""
 
@@ -243,6 +249,7 @@ class SettingsModel(BaseModel):
     refills: RefillSettings = RefillSettings()
     catalogue: CatalogueSettings = CatalogueSettings()
     backup: BackupSettings = BackupSettings()
+    audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("exchange_rates")

@@ -17,6 +17,7 @@ from gateway.orders.refills import freeze_forgotten_refills
 from gateway.orders.rerouting import reroute_stuck
 from gateway.orders.schedules import Schedules
 from gateway.store import orders, refills, roles, versions
+from gateway.workers.auditing import BackgroundAudit
 from gateway.workers.lanes import Lanes
 from gateway.workers.loop import Loop
 from providers.transport import Transport
@@ -56,6 +57,7 @@ class Background:
         self._lanes.roster.start()
         stack.push_async_callback(self._lanes.stop)
         syncs = CatalogueSyncs(self._pool, settings, lambda record: adapt(record, transport)[0])
+        books = BackgroundAudit(self._pool, settings.audit.every_ms)
         for loop in (
             Loop("sweep", self._sweep),
             Loop("schedules", self._make_runs),
@@ -64,6 +66,7 @@ class Background:
             Loop("reroute", self._reroute),
             Loop("repeats", self._forget_repeats),
             Loop("syncs", syncs.work),
+            Loop("audit", books.work),
         ):
             loop.start()
             stack.push_async_callback(loop.stop)

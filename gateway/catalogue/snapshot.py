@@ -105,11 +105,26 @@ def _terms_of(
     }
 
 
+async def lock_offers(conn: Connection, service_ids: Iterable[int]) -> Snapshot:
+    """These services alone, as they are sold now and until the caller's transaction ends.
+
+    Whoever changes the catalogue waits for that, so the transaction must be a short one.
+    """
+    version = await versions.lock_catalogue_version(conn)
+    wanted = sorted(set(service_ids))
+    return Snapshot(
+        version,
+        await services.list_chosen_services(conn, wanted),
+        await prices.list_price_rules(conn),
+        await prices.list_audiences(conn, wanted),
+    )
+
+
 class Catalogue:
     """The newest snapshot that this process has seen, and the answers made from it.
 
     It may be older than the database; whoever sells by it compares versions in the transaction
-    that charges, and refreshes.
+    that charges, and prices anew (``lock_offers``) when they differ.
     """
 
     def __init__(self) -> None:

@@ -2,12 +2,23 @@
 
 import argparse
 import asyncio
+import sys
 from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from gateway.cli.session import addresses_of, printing_flags, run_with_database, settings_of, show
+from gateway.cli.session import (
+    addresses_of,
+    number,
+    printing_flags,
+    run_with_database,
+    settings_of,
+    show,
+)
 from gateway.database import migrate_database
 from gateway.money.audit import Audit, audit
+from gateway.money.watching import Watched, watch
 from gateway.store.connection import Pool
 
 
@@ -15,23 +26,60 @@ def add_commands(commands: Any) -> None:
     """Add both commands to the command line."""
     flags = printing_flags()
     audited = commands.add_parser("audit", parents=[flags], help="prove that the books are right")
-    audited.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _audit(a, p)))
+    audited.add_argument(
+        "--watch", action="store_true", help="again and again, what has changed since"
+    )
+    audited.add_argument(
+        "--every", type=number, default=300, metavar="SECONDS", help="with --watch (300)"
+    )
+    audited.set_defaults(
+        run=lambda a: run_with_database(a, lambda s, p: _watch(a, p) if a.watch else _audit(a, p))
+    )
     migrated = commands.add_parser("migrate", parents=[flags], help="bring the database up to date")
     migrated.set_defaults(run=_migrate)
+
+
+async def _watch(arguments: argparse.Namespace, pool: Pool) -> int:
+    while True:
+        done = await watch(pool, 0)
+        if done is not None:
+            show(
+                arguments,
+                {
+                    "at": datetime.now(UTC).isoformat(timespec="seconds"),
+                    "orders": done.orders,
+                    "ms": done.watch.elapsed_ms,
+                }
+                | _value(done.found),
+                text=partial(_line, done),
+            )
+            sys.stdout.flush()
+        behind = done is not None and done.watch.behind
+        await asyncio.sleep(1 if behind or done is None else arguments.every)
+
+
+def _line(done: Watched) -> str:
+    at = datetime.now(UTC).strftime("%H:%M:%S")
+    looked = f"{at}  {done.orders} orders in {done.watch.elapsed_ms} ms"
+    return f"{looked}\n{_report(done.found)}"
 
 
 async def _audit(arguments: argparse.Namespace, pool: Pool) -> int:
     found = await audit(pool)
     show(
         arguments,
-        {
-            "ok": found.ok,
-            "broken": [asdict(finding) for finding in found.broken],
-            "warnings": [asdict(finding) for finding in found.warnings],
-        },
+        _value(found),
         text=lambda: _report(found),
     )
     return 0 if found.ok else 1
+
+
+def _value(found: Audit) -> dict[str, object]:
+    return {
+        "ok": found.ok,
+        "broken": [asdict(finding) for finding in found.broken],
+        "warnings": [asdict(finding) for finding in found.warnings],
+    }
 
 
 def _report(found: Audit) -> str:

@@ -1,17 +1,14 @@
 """``smm-gateway database``: the rights of the role that the gateway runs as."""
 
 import argparse
-import asyncio
 from typing import Any
 
 import asyncpg
 
-from gateway.cli.session import addresses_of, printing_flags, settings_of, show
-from gateway.database import connect, require_migrated
+from gateway.cli.session import printing_flags, run_with_database, show
 from gateway.errors import UserError
-from gateway.log import configure_logging
 from gateway.store import roles
-from gateway.store.connection import Connection, transaction
+from gateway.store.connection import Connection, Pool, transaction
 
 
 def add_commands(commands: Any) -> None:
@@ -23,25 +20,12 @@ def add_commands(commands: Any) -> None:
         "grant", parents=[flags], help="give a role the rights that the gateway needs, and no more"
     )
     granted.add_argument("role")
-    granted.set_defaults(run=_grant)
+    granted.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _grant(a, p), owner=True))
 
 
-def _grant(arguments: argparse.Namespace) -> int:
-    settings = settings_of(arguments)
-    configure_logging("warning", settings.log.format)
-    owner = settings.database.migration_url
-    url = owner.get_secret_value() if owner else addresses_of(settings).database_url
-
-    async def run() -> list[str]:
-        pool = await connect(settings, url)
-        try:
-            await require_migrated(pool)
-            async with pool.acquire() as conn:
-                return await _grant_to(conn, arguments.role)
-        finally:
-            await pool.close()
-
-    left = asyncio.run(run())
+async def _grant(arguments: argparse.Namespace, pool: Pool) -> int:
+    async with pool.acquire() as conn:
+        left = await _grant_to(conn, arguments.role)
     show(
         arguments,
         {"role": arguments.role, "left_to_a_superuser": left},

@@ -106,9 +106,12 @@ def with_pepper(settings: Settings) -> Settings:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[Pool]:
-    """A pool on the migrated database of these settings."""
-    pool = await connect(settings, addresses_of(settings).database_url)
+async def open_database(settings: Settings, *, owner: bool = False) -> AsyncIterator[Pool]:
+    """A pool on the migrated database of these settings; as its ``owner`` where that is set."""
+    url = settings.database.migration_url if owner else None
+    pool = await connect(
+        settings, url.get_secret_value() if url else addresses_of(settings).database_url
+    )
     try:
         await require_migrated(pool)
         yield pool
@@ -117,15 +120,18 @@ async def open_database(settings: Settings) -> AsyncIterator[Pool]:
 
 
 def run_with_database(
-    arguments: argparse.Namespace, work: Callable[[Settings, Pool], Awaitable[int]]
+    arguments: argparse.Namespace,
+    work: Callable[[Settings, Pool], Awaitable[int]],
+    *,
+    owner: bool = False,
 ) -> int:
-    """Run an asynchronous command on the database."""
+    """Run an asynchronous command on the database, as its owner if it changes tables."""
     settings = settings_of(arguments)
     # A command says itself what it did.
     configure_logging("warning", settings.log.format)
 
     async def run() -> int:
-        async with open_database(settings) as pool:
+        async with open_database(settings, owner=owner) as pool:
             return await work(settings, pool)
 
     return asyncio.run(run())

@@ -1,10 +1,11 @@
 """The audit: proves in one snapshot of the database that money, orders and history agree."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.store import audit as store
-from gateway.store.connection import Pool, lift_statement_limit, transaction
-from schemas.orders import MOVES
+from gateway.store.checks.check import EVERYTHING, Check, Scope
+from gateway.store.connection import Connection, Pool, lift_statement_limit, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +32,19 @@ class Audit:
 
 async def audit(pool: Pool) -> Audit:
     """Check every invariant on one consistent snapshot, without locking anything."""
-    legal = [f"{before}>{after}" for before, ends in MOVES.items() for after in ends]
     async with pool.acquire() as conn, transaction(conn, isolation="repeatable read, read only"):
         await lift_statement_limit(conn)
-        broken = [
-            Finding(check.name, check.meaning, row)
-            for check in store.INVARIANTS
-            for row in await store.list_broken(conn, check)
-        ]
-        broken += [
-            Finding("legal_moves", "orders move only as the state machine allows", row)
-            for row in await store.list_illegal_moves(conn, legal)
-        ]
-        warnings = [
-            Finding(check.name, check.meaning, row)
-            for check in store.WARNINGS
-            for row in await store.list_broken(conn, check)
-        ]
+        broken = await findings(conn, store.INVARIANTS)
+        warnings = await findings(conn, store.WARNINGS)
     return Audit(tuple(broken), tuple(warnings))
+
+
+async def findings(
+    conn: Connection, checks: Iterable[Check], scope: Scope = EVERYTHING
+) -> list[Finding]:
+    """What some checks find, of the orders in the scope; in the caller's snapshot."""
+    return [
+        Finding(check.name, check.meaning, row)
+        for check in checks
+        for row in await store.list_broken(conn, check, scope)
+    ]

@@ -7,13 +7,13 @@ is asked. One bad order of a group is refused alone.
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import structlog
 
 from gateway.catalogue.routing import Standings, cost_of, first_route
-from gateway.catalogue.snapshot import Catalogue, Snapshot
+from gateway.catalogue.snapshot import Catalogue, Snapshot, lock_offers
 from gateway.grouping import GroupFailed, Groups, Overloaded
 from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
 from gateway.money.ledger import BalanceLocked, Book
@@ -28,7 +28,7 @@ from gateway.orders.subscriptions import posts_paid
 from gateway.spool import Spool
 from gateway.store import orders, versions
 from gateway.store.connection import CommitInDoubt, Connection, Pool, set_aside, transaction
-from gateway.store.versions import ORDER_ID_BLOCK
+from gateway.store.versions import ORDER_ID_BLOCK, ORDER_ID_SECONDS
 from schemas.orders import NewOrder
 from schemas.panel_v2 import INCORRECT_SERVICE, NOT_ENOUGH_FUNDS, PanelError
 
@@ -49,6 +49,7 @@ class Run:
     priced: Sequence[Draft | Exception]
     version: int
     skip_locked: bool
+    anew: bool = False  # at the version that is true in the transaction, whichever that is
 
 
 class Intake:
@@ -77,6 +78,7 @@ class Intake:
         self._standings = {} if standings is None else standings
         self._planned: set[int] = set()
         self._ids: list[int] = []
+        self._leased_at = 0.0
         self._groups: Groups[Draft, Accepted] = Groups(
             self._accept,
             largest=largest,
@@ -163,13 +165,15 @@ class Intake:
     async def _commit(
         self, group: Group, *, skip_locked: bool = False
     ) -> list[Accepted | Exception]:
-        """Charge and write a group, at the prices of the catalogue version that is true then."""
-        snapshot = self._catalogue.current
-        priced: list[Draft | Exception] = list(group.drafts)
+        """Charge and write a group, at the prices of the catalogue version that is true then.
+
+        Where that is not the version that this process knows, the second try reads the group's
+        services inside its transaction, and keeps the catalogue from changing until the end.
+        """
+        run = Run(group, group.drafts, self._catalogue.current.version, skip_locked)
         turn = asyncio.timeout(group.turn(self._hold))
         async with turn as limit, self._pool.acquire() as conn:
             while True:
-                run = Run(group, priced, snapshot.version, skip_locked)
                 try:
                     answers = await self._run(conn, run, limit)
                 except asyncio.CancelledError:
@@ -178,8 +182,7 @@ class Intake:
                     raise
                 if answers is not None:
                     return answers
-                snapshot = await self._catalogue.refresh(conn)
-                priced = [_repriced(draft, snapshot) for draft in group.drafts]
+                run = replace(run, anew=True)
 
     async def _run(
         self, conn: Connection, run: Run, limit: asyncio.Timeout
@@ -199,6 +202,10 @@ class Intake:
                 resellers = {draft.reseller_id for draft in group.drafts}
                 book = await Book.open(conn, resellers, skip_locked=run.skip_locked)
                 earlier = await Earlier.open(conn, group, self._receipts)
+                if run.anew:
+                    offers = await lock_offers(conn, (d.service.id for d in group.drafts))
+                    priced = [_repriced(draft, offers) for draft in group.drafts]
+                    run = replace(run, priced=priced, version=offers.version)
                 answers, accepted = self._decide(run, book, earlier)
                 if current := await orders.insert_orders(conn, accepted, run.version):
                     await book.write(conn)
@@ -216,7 +223,10 @@ class Intake:
 
     async def _lease_ids(self, conn: Connection, number: int) -> None:
         """Have at least ``number`` ids at hand, the lowest at the end of the list."""
+        if time.monotonic() - self._leased_at > ORDER_ID_SECONDS:
+            self._ids = []
         if len(self._ids) < number:
+            self._leased_at = self._leased_at if self._ids else time.monotonic()
             blocks = _SPARE_BLOCKS + number // ORDER_ID_BLOCK
             firsts = await versions.lease_order_ids(conn, blocks)
             leased = [id_ for first in firsts for id_ in range(first, first + ORDER_ID_BLOCK)]

@@ -9,15 +9,19 @@ from schemas.orders import NamedOrder
 async def list_named_orders(
     conn: Connection, names: Sequence[tuple[int, str]]
 ) -> dict[tuple[int, str], NamedOrder]:
-    """The orders placed under these (reseller id, external id) pairs; others are left out."""
+    """The orders placed under these (reseller id, external id) pairs; others are left out.
+
+    Of an order whose range was detached only the id is known: its service is 0.
+    """
     rows = await conn.fetch(
-        """select x.reseller_id, x.external_id, o.id, o.service_id, o.link, o.quantity,
-                  o.parameters, s.runs, s.interval_minutes,
-                  o.created_at > now() - interval '1 minute'
+        """select x.reseller_id, x.external_id, x.order_id, coalesce(o.service_id, 0),
+                  coalesce(o.link, ''), coalesce(o.quantity, 0), o.parameters, s.runs,
+                  s.interval_minutes,
+                  coalesce(o.created_at > now() - interval '1 minute', false)
              from external_id x
              join unnest($1::int[], $2::text[]) as asked (reseller_id, external_id)
                   using (reseller_id, external_id)
-             join orders o on o.id = x.order_id
+             left join orders o on o.id = x.order_id
              left join schedule s on s.order_id = o.id and s.interval_minutes is not null""",
         [reseller_id for reseller_id, _ in names],
         [external_id for _, external_id in names],

@@ -37,10 +37,14 @@ async def set_price_rule_removed(conn: Connection, rule_id: int) -> bool:
     return await conn.execute("delete from price_rule where id = $1", rule_id) == "DELETE 1"
 
 
-async def list_audiences(conn: Connection) -> dict[int, frozenset[int]]:
-    """For each service that is not for everybody, the resellers whom it is for."""
+async def list_audiences(
+    conn: Connection, service_ids: Sequence[int] | None = None
+) -> dict[int, frozenset[int]]:
+    """For each service that is not for everybody, the resellers whom it is for; or of these."""
     rows = await conn.fetch(
-        "select service_id, array_agg(reseller_id) from service_audience group by service_id"
+        """select service_id, array_agg(reseller_id) from service_audience
+            where $1::int[] is null or service_id = any($1) group by service_id""",
+        service_ids,
     )
     return {row[0]: frozenset(row[1]) for row in rows}
 

@@ -106,9 +106,13 @@ async def insert_active_links(conn: Connection, links: Mapping[tuple[int, int], 
 
 
 async def delete_ended_links(conn: Connection) -> None:
-    """Forget links whose order has ended."""
+    """Forget links whose order has ended, or whose range was detached.
+
+    One look-up for each link: a join may become a walk through all orders.
+    """
     await conn.execute(
-        """delete from active_link a using orders o
-            where o.id = a.order_id and o.state = any($1)""",
+        """delete from active_link a
+            where coalesce((select o.state from orders o where o.id = a.order_id), 'completed')
+                  = any($1)""",
         _ENDED,
     )

@@ -56,6 +56,15 @@ async def list_services_of(conn: Connection, provider_id: int) -> list[Service]:
     return _services(rows)
 
 
+async def list_chosen_services(conn: Connection, service_ids: Sequence[int]) -> list[Service]:
+    """These services, each with its routes."""
+    rows = await conn.fetch(
+        f"{_SELECT} where s.id = any($1) order by s.id, r.priority, r.id",
+        service_ids,
+    )
+    return _services(rows)
+
+
 async def get_service(conn: Connection, service_id: int) -> Service | None:
     """One service with its routes."""
     rows = await conn.fetch(f"{_SELECT} where s.id = $1 order by r.priority, r.id", service_id)

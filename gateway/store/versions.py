@@ -3,11 +3,18 @@
 from gateway.store.connection import Connection
 
 ORDER_ID_BLOCK = 64
+#: Leased ids that were not given for so long are dropped: their range may be detached some day.
+ORDER_ID_SECONDS = 600
 
 
 async def get_catalogue_version(conn: Connection) -> int:
     """Grows with every change of a service or a route."""
     return int(await conn.fetchval("select catalogue from version"))
+
+
+async def lock_catalogue_version(conn: Connection) -> int:
+    """The version, which then stays until the transaction ends."""
+    return int(await conn.fetchval("select catalogue from version for share"))
 
 
 async def lease_order_ids(conn: Connection, blocks: int) -> list[int]:

@@ -13,9 +13,15 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import dispatch, memory, requests, tracking
+from tests.bench import dispatch, growth, memory, requests, tracking
 
-_SUITES = {"requests": requests, "dispatch": dispatch, "tracking": tracking, "memory": memory}
+_SUITES = {
+    "requests": requests,
+    "dispatch": dispatch,
+    "tracking": tracking,
+    "memory": memory,
+    "growth": growth,
+}
 
 
 def main() -> int:

@@ -192,6 +192,28 @@ async def test_a_price_that_changed_meanwhile_is_charged_at_the_new_price(
     await world.assert_sound()
 
 
+async def test_a_group_is_priced_anew_from_its_own_services_while_the_catalogue_changes(
+    counter: Counter, world: World, pool: Pool
+) -> None:
+    customer = await world.reseller(funds="1000")
+    known = counter.catalogue.current
+    stop = asyncio.Event()
+
+    async def change_without_pause() -> None:
+        while not stop.is_set():
+            async with pool.acquire() as conn:
+                await conn.execute("update service set position = position + 1")
+
+    changing = asyncio.create_task(change_without_pause())
+    orders = [await placed(counter.intake, counter.draft(customer)) for _ in range(20)]
+    stop.set()
+    await changing
+    assert len(await counter.charges()) == len(orders) == 20
+    # The whole catalogue was read by none of them.
+    assert counter.catalogue.current is known
+    await world.assert_sound()
+
+
 async def test_a_new_price_beyond_the_funds_is_refused(counter: Counter, world: World) -> None:
     customer = await world.reseller(funds="1")
     draft = counter.draft(customer)

@@ -1,0 +1,1 @@
+"""The invariants as queries, by what they are about."""
