@@ -17,13 +17,12 @@ from gateway.backups.restoring import Moment, Outcome, Restored, restore, verify
 from gateway.cli.session import (
     PEPPER_FILE,
     addresses_of,
-    data_dir_of,
     number,
     printing_flags,
     settings_of,
     show,
 )
-from gateway.config import Settings
+from gateway.config import Settings, data_dir_of
 from gateway.database import connect
 from gateway.embedded import archive_folder, superuser_url
 from gateway.embedded.files import write_private

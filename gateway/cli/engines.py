@@ -6,7 +6,8 @@ from typing import Any
 
 from gateway.backups.moving import Moved, Upgraded, export, upgrade
 from gateway.cli.backups import run_to_its_end, tell
-from gateway.cli.session import PEPPER_FILE, data_dir_of, printing_flags, settings_of, show
+from gateway.cli.session import PEPPER_FILE, printing_flags, settings_of, show
+from gateway.config import data_dir_of
 from gateway.log import configure_logging
 
 
