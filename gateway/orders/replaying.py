@@ -59,8 +59,13 @@ class Replays:
     async def _record(self, record: Mapping[str, Any]) -> None:
         """Write down an outcome; what was decided meanwhile by proof or by a person stands."""
         provider_id, order, outcome = read_outcome(record)
-        async with self._pool.acquire() as conn:
+        async with self._pool.acquire() as conn, transaction(conn):
             accounts = {account.id: account for account in await providers.list_providers(conn)}
+            kept = await orders.lock_orders(conn, [order.id])
+        if [o.request_id for o in kept] != [order.request_id]:
+            # A database that was restored to an earlier moment gives the same ids again.
+            log.error("spool.foreign", order_id=order.id, record=dict(record))
+            return
         ended = Ended(accounts[provider_id], order, outcome)
         if await self._recorder.write([ended]):
             log.info("spool.recorded", order_id=order.id, outcome=type(outcome).__name__)

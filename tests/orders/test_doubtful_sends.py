@@ -198,6 +198,19 @@ async def test_what_was_decided_meanwhile_is_not_decided_again(line: Line) -> No
     await line.world.assert_sound()
 
 
+async def test_an_answer_for_an_order_of_another_life_of_the_database_is_not_taken(
+    line: Line,
+) -> None:
+    [number] = await line.place(faulty())
+    order, _ = await _claim_one(line)
+    earlier = replace(order, request_id="r-of-an-order-that-a-restore-has-undone")
+    late = spooled_outcome(line.provider, earlier, Placed("77", Exchange(True, 1)))
+    line.spool.release(await line.spool.add(OUTCOME, late))
+    await Replays(line.pool, line.spool, Recorder(line.pool, DISPATCH, line.spool, {})).work()
+    assert (await line.row(number))["state"] == OrderState.SENDING
+    assert line.spool.entries(OUTCOME) == []
+
+
 _SEEN = Exchange(sent=True, elapsed_ms=12, status=200, body='{"order":7}')
 _OUTCOMES: list[Outcome] = [
     Placed("7", _SEEN),

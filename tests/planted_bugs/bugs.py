@@ -117,14 +117,8 @@ BUGS = (
     Bug(
         name="a claim is not one transaction",
         file="gateway/orders/dispatch.py",
-        before="""
-            async with self._pool.acquire() as conn, transaction(conn, patience=LATE_MS / 1000):
-                taken = await orders.claim_orders(
-""",
-        after="""
-            async with self._pool.acquire() as conn:
-                taken = await orders.claim_orders(
-""",
+        before="as conn, transaction(conn, patience=LATE_MS / 1000):",
+        after="as conn:",
         test=_KILLS,
         shows="claimed in halves",
     ),
