@@ -448,11 +448,12 @@ BUGS = (
         shows="sent at the same time",
     ),
     Bug(
-        name="reads are not counted over processes",
+        name="reads do not wait for the budget",
         file="gateway/catalogue/spending.py",
         before="    if wait:\n        raise OverBudget(wait)\n",
         after="",
         test=_SHARED_BUDGETS,
+        shows="read too often",
     ),
     Bug(
         name="a worker stops before its successor is ready",
