@@ -10,6 +10,7 @@ from pathlib import Path
 
 import asyncpg
 
+from gateway.database import UNREACHABLE
 from gateway.embedded.binaries import binaries_at, client_program, find_binaries
 from gateway.embedded.errors import EmbeddedError
 from gateway.embedded.place import Place, prepare
@@ -145,8 +146,8 @@ async def _move(source_url: str, target_url: str, major: int, tell: Tell) -> Mov
 @asynccontextmanager
 async def _open(url: str) -> AsyncIterator[Pool]:
     try:
-        pool = await open_pool(url, size=2)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        pool = await open_pool(url, size=2, unhurried=True)
+    except (*UNREACHABLE, ValueError) as error:
         kind = type(error).__name__
         raise UserError(f"the database cannot be reached ({kind}): check the URL") from None
     try:

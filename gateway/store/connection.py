@@ -87,12 +87,18 @@ class _BoundedPool(asyncpg.Pool):
 
 
 async def open_pool(
-    url: str, *, size: int, connect_seconds: float = 10, pgbouncer: bool = False
+    url: str,
+    *,
+    size: int,
+    connect_seconds: float = 10,
+    pgbouncer: bool = False,
+    unhurried: bool = False,
 ) -> Pool:
     """Connections to the server that takes writes, of those that ``url`` names.
 
     With ``pgbouncer`` nothing is expected of a session: no prepared statement outlives its
-    transaction, and no setting is asked for that PgBouncer does not know.
+    transaction, and no setting is asked for that PgBouncer does not know. An ``unhurried`` pool is
+    for copying whole tables: its statements take as long as they take.
 
     Raises:
         BadAddress: when ``url`` cannot be read.
@@ -100,6 +106,7 @@ async def open_pool(
     """
     address = Address.read(url, pgbouncer=pgbouncer)
     settings = {"application_name": "smm-gateway"}
+    limits = SERVER_LIMITS | ({"statement_timeout": "0"} if unhurried else {})
     pool = _BoundedPool(
         connect=Servers(address, connect_seconds).connect,
         min_size=1,
@@ -110,7 +117,7 @@ async def open_pool(
         connection_class=asyncpg.Connection,
         record_class=asyncpg.Record,
         reset=_leave_if_read_only,
-        server_settings=settings if pgbouncer else settings | SERVER_LIMITS,
+        server_settings=settings if pgbouncer else settings | limits,
         statement_cache_size=0 if pgbouncer else 100,
     )
     await pool

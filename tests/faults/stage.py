@@ -25,9 +25,8 @@ from tests.world import Customer
 
 #: ``FAILOVERS=30`` makes a longer run.
 FAILOVERS = int(os.environ.get("FAILOVERS", "1"))
-#: Clients who order again, without a name, what was not answered. None yet: the gateway does not
-#: know an order whose own COMMIT is in doubt again.
-_BLIND = 0
+#: Clients who order again, without a name, what was not answered.
+_BLIND = 5
 _SETTINGS = {
     "dispatch": {"timeout_ms": 1500, "connect_timeout_ms": 500},
     "tracking": {"first_ms": 200, "last_ms": 1000, "idle_ms": 50},
