@@ -143,11 +143,15 @@ async def _move(source_url: str, target_url: str, major: int, tell: Tell) -> Mov
         return moved
 
 
+#: The server is away or will not have us, or its URL cannot be used.
+_CANNOT_OPEN: tuple[type[Exception], ...] = (*UNREACHABLE, ValueError)
+
+
 @asynccontextmanager
 async def _open(url: str) -> AsyncIterator[Pool]:
     try:
         pool = await open_pool(url, size=2, unhurried=True)
-    except (*UNREACHABLE, ValueError) as error:
+    except _CANNOT_OPEN as error:
         kind = type(error).__name__
         raise UserError(f"the database cannot be reached ({kind}): check the URL") from None
     try:
