@@ -27,7 +27,8 @@ from tests.architecture import ROOT
 from tests.cli.backed_up import Shop, open_shop
 from tests.cli.command import Forks
 from tests.conftest import eventually
-from tests.faults.load import Add, Load, Offer, Outcome
+from tests.faults.journal import Add, Journal, Outcome
+from tests.faults.load import Caller, Load, Offer
 from tests.gateway_process import GatewayProcess
 from tests.panel_client import PanelClient
 from tests.world import PEPPER, Customer, World
@@ -65,9 +66,10 @@ async def test_a_backup_under_load_has_all_that_was_acknowledged_before_it_began
 ) -> None:
     customers = [await shop.world.reseller(f"under-load-{n}") for n in range(4)]
     load = Load(
-        shop.gateway.api_url,
-        customers,
+        [shop.gateway.api_url],
+        [Caller(customer) for customer in customers],
         Offer(shop.service, 50),
+        Journal(),
         seed=1,
         most=100_000,
         longest_thought=0.02,

@@ -4,53 +4,35 @@ Everything here is pure: each rule yields one text per thing that is wrong.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from tests.faults.load import Add, Outcome
+from tests.faults.client_rules import client_violations
+from tests.faults.evidence import Evidence
+from tests.faults.journal import Outcome
 
 #: States that say the panel took the order.
-_TAKEN = frozenset({"placed", "in_progress", "completed", "partial", "canceled"})
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One order as the database has it, with the charges that the ledger has for it."""
-
-    id: int
-    reseller_id: int
-    link: str
-    quantity: int
-    state: str
-    upstream_id: str | None
-    rate: int
-    charge: int
-    refunded: int
-    charges: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """One reseller's money: what it was given, what it has, and (signed, balance after) between."""
-
-    funds: int
-    balance: int
-    entries: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """All that is left after a run. ``accepted`` are (upstream id, link), as the panel logged."""
-
-    adds: Sequence[Add]
-    orders: Sequence[Kept]
-    accepted: Sequence[tuple[str, str]]
-    statements: Mapping[int, Statement]
+_TAKEN = frozenset({"placed", "in_progress", "completed", "partial"})
+#: States in which an order may rest although its fate is open: nothing was given back.
+_OPEN = frozenset({"unknown", "review"})
+#: A refill in these states may have been taken by its panel.
+_MAYBE_REFILLED = frozenset({"sending", "unknown", "placed", "in_progress", "completed", "failed"})
 
 
 def violations(evidence: Evidence) -> list[str]:
     """Everything that is wrong; empty after a run without a mistake."""
-    rules = (_told, _kept_once, _charged_once, _accepted_once, _states_are_true, _money_adds_up)
+    rules = (
+        _told,
+        _kept_once,
+        _charged_once,
+        _accepted_once,
+        _states_are_true,
+        _nothing_was_given_back_for_nothing,
+        _refilled_once,
+        _money_adds_up,
+        _bank_adds_up,
+        _nothing_leaked,
+        client_violations,
+    )
     return [text for rule in rules for text in rule(evidence)]
 
 
@@ -109,14 +91,43 @@ def _states_are_true(evidence: Evidence) -> Iterator[str]:
     for order in evidence.orders:
         upstream_id = accepted.get(order.link)
         named = f"order {order.id} is {order.state}"
-        if order.state in _TAKEN and (upstream_id is None or upstream_id != order.upstream_id):
+        # Canceled is either the panel's end of it, or our own before it was sent.
+        taken = order.state in _TAKEN or (order.state == "canceled" and order.upstream_id)
+        if taken and (upstream_id is None or upstream_id != order.upstream_id):
             yield f"{named} as {order.upstream_id}, the panel has {upstream_id}"
-        elif order.state == "failed" and upstream_id is not None:
+        elif order.state in ("failed", "canceled") and not taken and upstream_id is not None:
             yield f"{named} and refunded, the panel has {upstream_id}"
-        elif order.state == "unknown" and order.refunded:
+        elif order.state in _OPEN and order.refunded:
             yield f"{named}, and {order.refunded} was given back"
-        elif order.state not in {*_TAKEN, "failed", "unknown"}:
+        elif order.state not in {*_TAKEN, *_OPEN, "failed", "canceled"}:
             yield f"{named} although everything has come to rest"
+
+
+def _nothing_was_given_back_for_nothing(evidence: Evidence) -> Iterator[str]:
+    """Money goes back for an order that the panel has only when the panel says that it ended so."""
+    if evidence.upstream is None:
+        return
+    for order in evidence.orders:
+        status = evidence.upstream.get(order.link)
+        if order.refunded and status not in (None, "Partial", "Canceled"):
+            yield f"order {order.id}: {order.refunded} was given back, the panel says {status}"
+
+
+def _refilled_once(evidence: Evidence) -> Iterator[str]:
+    """A refill that was told exists; a panel took no more refills of an order than were asked."""
+    ours = {str(refill.id): refill for refill in evidence.refills}
+    for request in evidence.requests:
+        if request.action == "refill" and request.outcome is Outcome.OK:
+            refill = ours.get(request.given)
+            if refill is None or refill.order_id != request.order_id:
+                yield f"lost: refill {request.given} of order {request.order_id} was acknowledged"
+    if evidence.refilled is None:
+        return
+    ids = {order.id: order.upstream_id for order in evidence.orders}
+    asked = Counter(ids.get(r.order_id) for r in evidence.refills if r.state in _MAYBE_REFILLED)
+    for upstream_id, taken in evidence.refilled.items():
+        if taken > asked[upstream_id]:
+            yield f"refilled {taken} times: {upstream_id}, asked for {asked[upstream_id]} times"
 
 
 def _money_adds_up(evidence: Evidence) -> Iterator[str]:
@@ -133,3 +144,19 @@ def _money_adds_up(evidence: Evidence) -> Iterator[str]:
                 break
         if walked != statement.balance:
             yield f"reseller {reseller_id} has {statement.balance}, its entries make {walked}"
+
+
+def _bank_adds_up(evidence: Evidence) -> Iterator[str]:
+    """At any instant the balances are what the entries make, whatever is going on (O4)."""
+    for snapshot in evidence.snapshots:
+        if snapshot.balances != snapshot.entries:
+            yield (
+                f"the bank at {snapshot.at:.1f} s holds {snapshot.balances}, "
+                f"its entries make {snapshot.entries}"
+            )
+
+
+def _nothing_leaked(evidence: Evidence) -> Iterator[str]:
+    """No planted secret is in anything that the run printed or answered (O7)."""
+    for leak in evidence.leaks:
+        yield f"leaked: {leak}"

@@ -8,7 +8,8 @@ import asyncpg
 from gateway.store.connection import open_pool
 from schemas.money import parse_amount
 from tests.conftest import eventually
-from tests.faults.checker import Evidence, Kept, Statement
+from tests.faults.evidence import Evidence
+from tests.faults.judging import evidence_of
 from tests.faults.load import Load, Offer
 from tests.faults.windows import Connection
 from tests.gateway_process import GatewayProcess
@@ -72,29 +73,5 @@ async def evidence(
     conn: Connection, load: Load, panel: SandboxProcess, customers: Sequence[Customer]
 ) -> Evidence:
     """What is left after a run."""
-    rows = await conn.fetch(
-        """select o.id, o.reseller_id, o.link, o.quantity, o.state, o.upstream_id, o.rate,
-                  o.charge, o.refunded,
-                  array(select e.amount from entry e
-                         where e.order_id = o.id and e.cause = 'charge') as charges
-             from orders o"""
-    )
-    statements = {}
-    for customer in customers:
-        entries = await conn.fetch(
-            """select case when destination = 'reseller' then amount else -amount end,
-                      balance_after
-                 from entry where reseller_id = $1 order by position""",
-            customer.id,
-        )
-        balance = await conn.fetchval(
-            "select amount from balance where reseller_id = $1", customer.id
-        )
-        funds = parse_amount(FUNDS[customer.name])
-        statements[customer.id] = Statement(funds, balance, tuple(map(tuple, entries)))
-    return Evidence(
-        adds=load.adds,
-        orders=[Kept(**{**row, "charges": tuple(row["charges"])}) for row in rows],
-        accepted=[(str(line["order"]), line["link"]) for line in panel.accepted()],
-        statements=statements,
-    )
+    funds = {customer.id: parse_amount(FUNDS[customer.name]) for customer in customers}
+    return await evidence_of(conn, load.journal, panel.data_dir, funds)

@@ -1,82 +1,99 @@
-"""Clients that place orders as fast as they are answered, and log what each was told.
+"""Resellers' clients: they order, look, cancel and refill as fast as they can, and log it all.
 
-The log is written before an ``add`` leaves and again when its outcome is known. A link carries a
-nonce, so one acceptance upstream is one ``add`` of ours.
+A link carries a nonce, so one acceptance upstream is one ``add`` of ours. What a client does when
+its answer is lost is its habit.
 """
 
 import asyncio
-import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
+from enum import Enum
 from itertools import count
-from typing import Any, Self
+from typing import Self
 
-import aiohttp
-
+from schemas.money import Micros
 from tests.conftest import eventually
-from tests.panel_client import PanelClient
+from tests.faults.client import PATIENCE_SECONDS, Client
+from tests.faults.journal import Add, Journal, Outcome
 from tests.world import Customer
 
 #: What the panel makes of an order, by the shares of the orders that get it; "" is an honest one.
 _FATES = {"": 84, "partial:40": 5, "cancel": 5, "refuse": 3, "refuse:Quantity less than minimal": 3}
 
 
-class Outcome(StrEnum):
-    """What a client knows after an ``add``."""
+class Habit(Enum):
+    """What a client does when the answer to an ``add`` does not come."""
 
-    OK = "ok"  # it was given an id: the order must exist, once
-    FAIL = "fail"  # it was refused, or nothing was sent: no order may exist
-    UNKNOWN = "unknown"  # no answer: an order may exist, once
+    CARELESS = "careless"  # leaves it at that
+    BLIND = "blind"  # sends it again, without a name, until it is answered
+    NAMED = "named"  # names it, and sends it again under that name
+    TWINS = "twins"  # names it, and sends it several times at once, each until it is answered
 
 
-@dataclass(slots=True)
-class Add:
-    """One ``add``: what was sent, and its outcome, None while it is on the wire."""
-
-    reseller_id: int
-    link: str
-    quantity: int
-    outcome: Outcome | None = None
-    order_id: int | None = None
-    said: str = ""
+_TWINS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """The service that is ordered."""
+    """The service that is ordered; ``rate`` is per 1,000."""
 
     service: int
     minimum: int
+    rate: Micros = 0
+
+    def price(self, quantity: int) -> Micros:
+        """What a client reckons that so many cost."""
+        return -(-self.rate * quantity // 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One client. ``looks``: the share of its turns in which it looks, cancels and refills.
+
+    ``alone`` is one that shares its reseller with nobody, and reads its balance around each order,
+    none of which is ever refunded.
+    """
+
+    customer: Customer
+    habit: Habit = Habit.CARELESS
+    looks: float = 0.0
+    alone: bool = False
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One client at work."""
+
+    caller: Caller
+    client: Client
+    chance: random.Random
+    orders: list[int] = field(default_factory=list)
 
 
 class Load:
     """Clients on keep-alive connections; ``async with`` starts them and waits for their ends.
 
-    They stop by themselves after ``most`` orders, and rest while the gateway is away. The first
-    ``blind`` of them order again, without a name, whatever was not answered.
-    Each gives up waiting for an answer after ``patience`` seconds.
+    They stop by themselves after ``most`` orders. Given one address, they rest while it is away;
+    given several, they turn to another. Each gives an answer up after ``patience`` seconds.
     """
 
     def __init__(
         self,
-        url: str,
-        customers: Sequence[Customer],
+        urls: Sequence[str],
+        callers: Sequence[Caller],
         offer: Offer,
+        journal: Journal,
         *,
-        seed: int,
+        seed: object,
         most: int,
         longest_thought: float,
-        blind: int = 0,
-        patience: float | None = None,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
-        self.retries = 0
         self._patience = patience
-        self._blind = blind
-        self.adds: list[Add] = []
-        self._url = url
-        self._customers = customers
+        self.journal = journal
+        self._urls = urls
+        self._callers = callers
         self._offer = offer
         self._seed = seed
         self._most = most
@@ -84,25 +101,42 @@ class Load:
         self._numbers = count(1)
         self._up = asyncio.Event()
         self._stopped = False
+        self._turns: list[_Turn] = []
         self._clients: list[asyncio.Task[None]] = []
 
+    @property
+    def adds(self) -> Sequence[Add]:
+        """Every order that was asked for so far."""
+        return self.journal.adds
+
+    @property
+    def retries(self) -> int:
+        """How often an ``add`` was sent again after a lost answer."""
+        return sum(turn.client.retries for turn in self._turns)
+
+    @property
+    def answered(self) -> int:
+        """How many calls have been answered so far."""
+        return sum(turn.client.answered for turn in self._turns)
+
     async def __aenter__(self) -> Self:
-        self._clients = [
-            asyncio.create_task(
-                self._client(
-                    customer,
-                    random.Random(f"{self._seed}-{number}"),
-                    blind=number < self._blind,
-                )
+        for number, caller in enumerate(self._callers):
+            chance = random.Random(f"{self._seed}-{number}")
+            client = Client(
+                self._urls, number, caller.customer, self.journal, self._up, patience=self._patience
             )
-            for number, customer in enumerate(self._customers)
-        ]
+            self._turns.append(_Turn(caller, client, chance))
+        self._clients = [asyncio.create_task(self._run(turn)) for turn in self._turns]
         return self
 
     async def __aexit__(self, *error: object) -> None:
+        self.stop()
+        await asyncio.gather(*self._clients)
+
+    def stop(self) -> None:
+        """Let the clients end after their present turn."""
         self._stopped = True
         self._up.set()
-        await asyncio.gather(*self._clients)
 
     def go(self) -> None:
         """The gateway answers: place orders."""
@@ -119,52 +153,77 @@ class Load:
                 client.result()
         return all(add.outcome is not None for add in self.adds)
 
-    async def _client(self, customer: Customer, chance: random.Random, *, blind: bool) -> None:
-        async with PanelClient(self._url, customer.key, patience=self._patience) as panel:
+    async def _run(self, turn: _Turn) -> None:
+        async with turn.client:
             while True:
                 await self._up.wait()
                 if self._stopped or len(self.adds) >= self._most:
                     return
-                add = self._drawn(customer, chance, blind=blind)
-                self.adds.append(add)
-                await self._add(panel, add)
-                while blind and add.outcome is Outcome.UNKNOWN:
-                    await self._up.wait()
-                    self.retries += 1
-                    await self._add(panel, add)
-                await asyncio.sleep(chance.uniform(0, self._longest_thought))
+                if turn.orders and turn.chance.random() < turn.caller.looks:
+                    await self._look(turn)
+                else:
+                    await self._order(turn)
+                await asyncio.sleep(turn.chance.uniform(0, self._longest_thought))
 
-    def _drawn(self, customer: Customer, chance: random.Random, *, blind: bool) -> Add:
+    async def _order(self, turn: _Turn) -> None:
+        caller, client = turn.caller, turn.client
+        add = self._drawn(turn)
+        if caller.habit is Habit.TWINS:
+            twins = [add] + [self._twin_of(add) for _ in range(_TWINS - 1)]
+            await asyncio.gather(*(self._until_answered(client, twin) for twin in twins))
+        elif caller.habit is Habit.CARELESS:
+            await client.add(self._offer.service, add)
+        else:
+            if caller.alone:
+                await client.balance()
+            await self._until_answered(client, add)
+            if caller.alone:
+                await client.balance()
+        if add.outcome is Outcome.OK and add.order_id is not None:
+            turn.orders.append(add.order_id)
+
+    async def _until_answered(self, client: Client, add: Add) -> None:
+        await client.add(self._offer.service, add)
+        while add.outcome is Outcome.UNKNOWN or add.said.startswith("not sent"):
+            await self._up.wait()
+            if add.said.startswith("not sent"):
+                await asyncio.sleep(0.05)
+            await client.add_again(self._offer.service, add)
+
+    @staticmethod
+    def _twin_of(add: Add) -> Add:
+        return Add(add.reseller_id, add.link, add.quantity, name=add.name, price=add.price)
+
+    async def _look(self, turn: _Turn) -> None:
+        client, chance = turn.client, turn.chance
+        recent = turn.orders[-60:]
+        match chance.randrange(6):
+            case 0:
+                await client.balance()
+            case 1:
+                await client.statuses(chance.sample(recent, min(len(recent), 20)))
+            case 2 if not turn.caller.alone:
+                await client.request("cancel", chance.choice(recent))
+            case 3:
+                await client.request("refill", chance.choice(recent))
+            case _:
+                await client.status(chance.choice(recent))
+
+    def _drawn(self, turn: _Turn) -> Add:
+        caller, chance = turn.caller, turn.chance
         # An order that has ended is not given to a retry: it would be a new one, rightly.
-        fate = "stall" if blind else chance.choices(list(_FATES), list(_FATES.values()))[0]
-        link = f"https://load.example/{self._seed}-{next(self._numbers)}"
+        settled = caller.alone or caller.habit is Habit.BLIND
+        fate = "stall" if settled else chance.choices(list(_FATES), list(_FATES.values()))[0]
+        number = next(self._numbers)
+        link = f"https://load.example/{self._seed}-{number}"
         # Now and then a quantity that the gateway itself refuses.
         least = self._offer.minimum
         quantity = 1 if chance.random() < 0.03 else chance.randint(least, least + 300)
-        return Add(customer.id, f"{link}?sandbox={fate}" if fate else link, quantity)
-
-    async def _add(self, panel: PanelClient, add: Add) -> None:
-        asked_before, add.outcome = add.outcome, None
-        try:
-            status, body = await panel.raw(
-                "add", service=self._offer.service, link=add.link, quantity=add.quantity
-            )
-        except aiohttp.ClientConnectorError as error:
-            # What was sent before may still have become an order.
-            add.outcome = asked_before or Outcome.FAIL
-            add.said = f"not sent: {type(error).__name__}"
-            self._up.clear()
-        except (aiohttp.ClientError, OSError) as error:
-            add.outcome, add.said = Outcome.UNKNOWN, type(error).__name__
-        else:
-            _conclude(add, status, json.loads(body))
-
-
-def _conclude(add: Add, status: int, answer: dict[str, Any]) -> None:
-    add.said = f"{status} {answer}"
-    if status != 200:
-        add.outcome = Outcome.UNKNOWN
-    elif set(answer) == {"order"}:
-        add.outcome, add.order_id = Outcome.OK, answer["order"]
-    else:
-        add.outcome = Outcome.FAIL
+        named = caller.habit in (Habit.NAMED, Habit.TWINS)
+        return Add(
+            caller.customer.id,
+            f"{link}?sandbox={fate}" if fate else link,
+            quantity,
+            name=f"n-{self._seed}-{number}" if named else None,
+            price=self._offer.price(quantity),
+        )

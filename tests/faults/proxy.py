@@ -233,7 +233,8 @@ class Link:
             return
         writer = self._writers[toward]
         size = self._proxy.slice_bytes
-        with suppress(OSError):
+        # On uvloop a transport that has just closed raises RuntimeError.
+        with suppress(OSError, RuntimeError):
             if size is None:
                 writer.write(data)
                 await writer.drain()

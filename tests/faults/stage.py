@@ -17,8 +17,10 @@ from gateway.store.migrate import migrate
 from tests.application_role import as_application, give_rights
 from tests.conftest import eventually
 from tests.faults.checker import violations
+from tests.faults.client import PATIENCE_SECONDS
 from tests.faults.gathering import assert_sound, come_to_rest, evidence, furnish, offer, watching
-from tests.faults.load import Load, Outcome
+from tests.faults.journal import Journal, Outcome
+from tests.faults.load import Caller, Habit, Load
 from tests.gateway_process import GatewayProcess
 from tests.sandbox_process import SandboxProcess
 from tests.world import Customer
@@ -98,7 +100,7 @@ class Stage:
 
 @asynccontextmanager
 async def set_up(
-    folder: Path, cluster: Servers, engines: Addresses, *, patience: float | None = None
+    folder: Path, cluster: Servers, engines: Addresses, *, patience: float = PATIENCE_SECONDS
 ) -> AsyncIterator[Stage]:
     """A gateway, a panel and clients on a cluster, whose database is migrated and filled."""
     seed = secrets.randbits(32)
@@ -113,13 +115,17 @@ async def set_up(
         )
         async with gateway:
             load = Load(
-                gateway.url,
-                [customers[0]] * 9 + [customers[1]],
+                [gateway.url],
+                [
+                    *[Caller(customers[0], Habit.BLIND)] * _BLIND,
+                    *[Caller(customers[0])] * (9 - _BLIND),
+                    Caller(customers[1]),
+                ],
                 await offer(gateway, customers[0]),
+                Journal(),
                 seed=seed,
                 most=100_000,
                 longest_thought=0.08,
-                blind=_BLIND,
                 patience=patience,
             )
             yield Stage(cluster, gateway, panel, load, customers, seed)

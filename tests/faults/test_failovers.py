@@ -12,7 +12,7 @@ from gateway.embedded import Addresses
 from gateway.store.connection import open_pool, transaction
 from tests.conftest import eventually
 from tests.faults.cluster import Cluster
-from tests.faults.load import Outcome
+from tests.faults.journal import Outcome
 from tests.faults.stage import FAILOVERS, set_up
 
 

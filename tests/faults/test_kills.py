@@ -12,9 +12,11 @@ import pytest
 
 from gateway.embedded import Addresses
 from tests.application_role import as_application
-from tests.faults.checker import Evidence, violations
+from tests.faults.checker import violations
+from tests.faults.evidence import Evidence
 from tests.faults.gathering import assert_sound, come_to_rest, evidence, furnish, offer, watching
-from tests.faults.load import Load, Outcome
+from tests.faults.journal import Journal, Outcome
+from tests.faults.load import Caller, Habit, Load
 from tests.faults.windows import Connection, Heard, Kill, Killer, Window, open_at
 from tests.gateway_process import GatewayProcess
 from tests.sandbox_process import SandboxProcess
@@ -47,14 +49,15 @@ async def test_kills_under_load_lose_no_order_and_double_none(
         )
         async with gateway:
             sold = await offer(gateway, customers[0])
+            rich, poor = customers
             load = Load(
-                gateway.url,
-                [customers[0]] * 9 + [customers[1]],
+                [gateway.url],
+                [Caller(rich, Habit.BLIND)] * 5 + [Caller(rich)] * 4 + [Caller(poor)],
                 sold,
+                Journal(),
                 seed=seed,
                 most=KILLS * _ADDS_PER_KILL,
                 longest_thought=0.08,
-                blind=5,
             )
             kills = await _kill_again_and_again(gateway, load, conn, panel, seed)
             await come_to_rest(conn, panel)

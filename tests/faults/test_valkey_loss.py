@@ -14,7 +14,8 @@ from gateway.app import Gateway
 from gateway.config import load_settings
 from gateway.store.connection import Pool
 from tests.conftest import eventually
-from tests.faults.load import Add, Load, Offer, Outcome
+from tests.faults.journal import Add, Journal, Outcome
+from tests.faults.load import Caller, Load, Offer
 from tests.gateway_process import GatewayProcess
 from tests.panel_client import PanelClient
 from tests.sandbox_process import SandboxProcess
@@ -45,7 +46,16 @@ async def test_whatever_happens_to_valkey_orders_and_reads_go_on(
         ValkeyProcess(tmp_path / "valkey") as valkey,
         GatewayProcess(database_url, valkey.url, tmp_path / "gateway.log") as gateway,
     ):
-        load = Load(gateway.url, customers, offer, seed=seed, most=100_000, longest_thought=0.05)
+        callers = [Caller(customer) for customer in customers]
+        load = Load(
+            [gateway.url],
+            callers,
+            offer,
+            Journal(),
+            seed=seed,
+            most=100_000,
+            longest_thought=0.05,
+        )
         async with load:
             load.go()
             losses = 0

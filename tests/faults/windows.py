@@ -9,7 +9,8 @@ from typing import Any, Self, TypeAlias
 import asyncpg
 
 from tests.conftest import eventually
-from tests.faults.load import Add, Load, Outcome
+from tests.faults.journal import Add, Outcome
+from tests.faults.load import Load
 from tests.gateway_process import GatewayProcess
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -91,7 +92,7 @@ class Killer:
         await self._load.rest()
         await eventually(self._forgotten)
         await self._assert_claims_are_whole()
-        suspects = on_the_wire + self._load.adds[before:]
+        suspects = [*on_the_wire, *self._load.adds[before:]]
         intents = set(await self._intents()) - self._seen
         self._seen |= intents
         return Kill(at, [a for a in suspects if a.outcome is Outcome.UNKNOWN], sorted(intents))

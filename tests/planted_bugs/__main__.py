@@ -1,4 +1,4 @@
-"""``python -m tests.planted_bugs [WORD…]``: plants the bugs (whose names hold a word) in turn."""
+"""``python -m tests.planted_bugs [WORD…]``: plants the bugs (named or numbered so) in turn."""
 
 import sys
 import tempfile
@@ -12,7 +12,8 @@ from tests.planted_bugs.scratch import CannotPlant, Failure, copy_checkout, plan
 
 def main(words: Sequence[str]) -> int:
     """Plant the bugs; 0 when every one was caught."""
-    bugs = [bug for bug in BUGS if not words or any(word in bug.name for word in words)]
+    began = time.monotonic()
+    bugs = [bug for bug in BUGS if not words or any(_is_meant(bug, word) for word in words)]
     if not bugs:
         print(f"no bug is named like that; there are: {', '.join(b.name for b in BUGS)}")
         return 2
@@ -24,8 +25,15 @@ def main(words: Sequence[str]) -> int:
     except CannotPlant as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"{len(bugs) - len(missed)} of {len(bugs)} planted bugs were caught")
+    minutes = (time.monotonic() - began) / 60
+    print(f"{len(bugs) - len(missed)} of {len(bugs)} planted bugs were caught in {minutes:.1f} min")
+    for bug in missed:
+        print(f"SURVIVED: {bug.mutant} {bug.name}")
     return 1 if missed else 0
+
+
+def _is_meant(bug: Bug, word: str) -> bool:
+    return word == bug.mutant or word in bug.name
 
 
 def _catch(bug: Bug) -> bool:
@@ -33,7 +41,7 @@ def _catch(bug: Bug) -> bool:
     failures = _run(bug, [bug.test])
     proofs = [failure for failure in failures if bug.shows in failure.message]
     verdict = f"caught by {proofs[0].test}" if proofs else "NOT CAUGHT"
-    print(f"{bug.name:<50} {verdict} ({time.monotonic() - began:.0f} s)", flush=True)
+    print(f"{bug.mutant:<4}{bug.name:<60} {verdict} ({time.monotonic() - began:.0f} s)", flush=True)
     for failure in failures:
         print(f"    {_first_line(failure)}", flush=True)
     return bool(proofs)

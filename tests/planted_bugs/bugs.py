@@ -25,6 +25,7 @@ _RECEIPTS = "tests/web/test_receipt_response.py"
 _RECONCILING = "tests/orders/test_reconciling.py"
 _RECONCILIATION = "tests/orders/test_reconciliation.py"
 _REFILLS = "tests/orders/test_refills.py"
+_RACES = "tests/faults/test_races.py"
 _READING = "tests/providers/test_reading.py"
 _SHARED_BUDGETS = "tests/e2e/test_shared_budgets.py"
 _WORKERS = "tests/e2e/test_workers.py"
@@ -39,6 +40,7 @@ class Bug:
     """One bug. ``before`` stands exactly once in ``file``; ``test`` is a pytest node id.
 
     The failure must show ``shows``, so that a test which fails for another reason is no proof.
+    ``mutant`` is its number among those that docs/faults.md names.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Bug:
     after: str
     test: str
     shows: str = ""
+    mutant: str = ""
 
 
 _COMMITS = "tests/store/test_connection.py"
@@ -56,6 +59,7 @@ _SENDS = "tests/orders/test_doubtful_sends.py"
 BUGS = (
     Bug(
         name="a COMMIT is cut off by a deadline",
+        mutant="M13",
         file="gateway/store/connection.py",
         before="""
         # Not a cancellation: the server would end its wait for a standby and call that a success.
@@ -68,6 +72,7 @@ BUGS = (
     ),
     Bug(
         name="a reader that looks once concludes that an order is absent",
+        mutant="M15",
         file="gateway/orders/doubts.py",
         before="""
     assert group.until is not None
@@ -99,6 +104,7 @@ BUGS = (
     ),
     Bug(
         name="the sweeper queues what was sent",
+        mutant="M4",
         file="gateway/orders/dispatch.py",
         before="""
         changes = [move(order, OrderState.UNKNOWN, "lease_over") for order in expired]
@@ -116,6 +122,7 @@ BUGS = (
     ),
     Bug(
         name="a claim is not one transaction",
+        mutant="M1",
         file="gateway/orders/dispatch.py",
         before="as conn, transaction(conn, patience=LATE_MS / 1000):",
         after="as conn:",
@@ -124,6 +131,7 @@ BUGS = (
     ),
     Bug(
         name="a timer refunds what may have been sent",
+        mutant="M5",
         file="gateway/orders/dispatch.py",
         before="""
         changes = [move(order, OrderState.UNKNOWN, "lease_over") for order in expired]
@@ -138,6 +146,7 @@ BUGS = (
     ),
     Bug(
         name="a charge ignores the floor",
+        mutant="M10",
         file="gateway/money/ledger.py",
         before="""
         if balance.amount - amount < balance.floor:
@@ -155,6 +164,7 @@ BUGS = (
     ),
     Bug(
         name="a refund ignores earlier refunds",
+        mutant="M7",
         file="schemas/money.py",
         before="return max(0, min(target, charge) - refunded)",
         after="return min(target, charge)",
@@ -162,6 +172,7 @@ BUGS = (
     ),
     Bug(
         name="accepted orders are read as without an id",
+        mutant="M3",
         file="providers/reading.py",
         before="return text if _ORDER_ID.fullmatch(text) else UNSOUND",
         after="return ABSENT",
@@ -169,6 +180,7 @@ BUGS = (
     ),
     Bug(
         name="redirects are followed",
+        mutant="M11",
         file="providers/transport.py",
         before="allow_redirects=False",
         after="allow_redirects=True",
@@ -176,6 +188,7 @@ BUGS = (
     ),
     Bug(
         name="orders are sent by GET",
+        mutant="M12",
         file="providers/transport.py",
         before="""
             call.method,
@@ -248,6 +261,7 @@ BUGS = (
     ),
     Bug(
         name="an order ends although the status call failed",
+        mutant="M6",
         file="gateway/orders/tracking.py",
         before="""
             except ProviderError as error:
@@ -516,6 +530,7 @@ BUGS = (
     ),
     Bug(
         name="status is refused without Valkey",
+        mutant="M16",
         file="gateway/web/leases.py",
         before="                return self._alone.take(who, limit.halved)\n",
         after="                return _refused(limit, 0)\n",
@@ -608,4 +623,33 @@ BUGS = (
         test=f"{_INTAKE}"
         "::test_a_group_is_priced_anew_from_its_own_services_while_the_catalogue_changes",
     ),
+    Bug(
+        name="a claim gives an order twice, as a join that fans out does",
+        mutant="M2",
+        file="gateway/orders/dispatch.py",
+        before="        return Claim(taken, at)\n",
+        after="        return Claim([order for order in taken for _ in range(2)], at)\n",
+        test=f"{_RACES}::test_senders_that_share_a_few_orders_send_each_once",
+    ),
+    Bug(
+        name="a name is looked up only before the debit",
+        mutant="M9",
+        file="gateway/orders/intake.py",
+        before="""
+                book = await Book.open(conn, resellers, skip_locked=run.skip_locked)
+                earlier = await Earlier.open(conn, group, self._receipts)
+""",
+        after="""
+                earlier = await Earlier.open(conn, group, self._receipts)
+                book = await Book.open(conn, resellers, skip_locked=run.skip_locked)
+""",
+        test=f"{_RACES}::test_twins_of_the_last_funds_are_one_order_and_nobody_is_refused",
+        shows="Not enough funds",
+    ),
 )
+
+#: Mutants that break code which is not there yet, by what it is.
+WAITING = {
+    "M8": "top-ups by payment gateways",
+    "M14": "webhooks to resellers",
+}

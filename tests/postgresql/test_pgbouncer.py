@@ -19,7 +19,8 @@ from tests.cli.command import Command
 from tests.conftest import eventually
 from tests.faults.checker import violations
 from tests.faults.gathering import evidence, furnish, offer, watching
-from tests.faults.load import Load, Outcome
+from tests.faults.journal import Journal, Outcome
+from tests.faults.load import Caller, Load
 from tests.gateway_process import GatewayProcess
 from tests.postgresql.bouncer import SERVER_CONNECTIONS, Bouncer
 from tests.sandbox_process import SandboxProcess
@@ -52,8 +53,8 @@ async def test_two_gateways_behind_pgbouncer_take_send_and_track_orders(
         async with gateways[0], gateways[1]:
             sold = await offer(gateways[0], customers[0])
             loads = [
-                Load(g.url, [customers[0]] * 10, sold, seed=secrets.randbits(32), most=150,
-                     longest_thought=0.01)
+                Load([g.url], [Caller(customers[0])] * 10, sold, Journal(),
+                     seed=secrets.randbits(32), most=150, longest_thought=0.01)
                 for g in gateways
             ]  # fmt: skip
             async with loads[0], loads[1]:
@@ -63,7 +64,7 @@ async def test_two_gateways_behind_pgbouncer_take_send_and_track_orders(
             await eventually(lambda: _all_ended(pool), seconds=60, every=0.2)
         for load in loads:
             assert {add.outcome for add in load.adds} == {Outcome.OK, Outcome.FAIL}
-        loads[0].adds += loads[1].adds
+        loads[0].journal.adds += loads[1].journal.adds
         async with watching(database_url) as conn:
             assert violations(await evidence(conn, loads[0], panel, customers)) == []
     for gateway in gateways:
