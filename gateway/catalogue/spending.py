@@ -9,6 +9,9 @@ from gateway.store.budgets import Calls, Tokens
 from gateway.store.connection import Connection, Pool
 from schemas.providers import ProviderRecord
 
+#: Nobody asks at the very moment when he may: what is late for one read is not lost for the next.
+_READS_AT_ONCE = 2
+
 
 class OverBudget(Exception):
     """Nothing may be asked of the account before ``seconds`` have passed."""
@@ -57,7 +60,9 @@ async def spend_adds(conn: Connection, provider: ProviderRecord, number: int) ->
 async def spend_read(conn: Connection, provider: ProviderRecord) -> None:
     """Spend one of the account's reads. Raises ``OverBudget``, which undoes the transaction."""
     per_minute = budget_of(provider).reads_per_minute
-    wait = await budgets.claim_call(conn, provider.id, Calls.READS, per_minute=per_minute)
+    wait = await budgets.claim_call(
+        conn, provider.id, Calls.READS, per_minute=per_minute, burst=_READS_AT_ONCE
+    )
     if wait:
         raise OverBudget(wait)
 
@@ -68,5 +73,10 @@ async def spend_further_reads(pool: Pool, provider: ProviderRecord, requests: in
         per_minute = budget_of(provider).reads_per_minute
         async with pool.acquire() as conn:
             await budgets.set_spent(
-                conn, provider.id, Calls.READS, requests - 1, per_minute=per_minute, burst=1
+                conn,
+                provider.id,
+                Calls.READS,
+                requests - 1,
+                per_minute=per_minute,
+                burst=_READS_AT_ONCE,
             )

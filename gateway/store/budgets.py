@@ -40,27 +40,27 @@ async def lock_budget(
     return Tokens(*row) if row else None
 
 
-async def claim_call(conn: Connection, provider_id: int, calls: Calls, *, per_minute: int) -> float:
-    """Spend one call of a budget that allows one at a time.
-
-    Returns 0, or the seconds to wait when nothing was spent.
-    """
+async def claim_call(
+    conn: Connection, provider_id: int, calls: Calls, *, per_minute: int, burst: int
+) -> float:
+    """Spend one call of a budget. Returns 0, or the seconds to wait when nothing was spent."""
     return float(
         await conn.fetchval(
             """with spent as (
                    update budget
-                      set tokens = tokens_now(tokens, counted_at, $3, 1) - 1,
+                      set tokens = tokens_now(tokens, counted_at, $3, $4) - 1,
                           counted_at = clock_timestamp()
                     where provider_id = $1 and calls = $2
-                      and tokens_now(tokens, counted_at, $3, 1) >= 1
+                      and tokens_now(tokens, counted_at, $3, $4) >= 1
                    returning 1)
                select case when exists (select from spent) then 0
                            else greatest(
-                               0.01, (1 - tokens_now(tokens, counted_at, $3, 1)) * 60 / $3) end
+                               0.01, (1 - tokens_now(tokens, counted_at, $3, $4)) * 60 / $3) end
                  from budget where provider_id = $1 and calls = $2""",
             provider_id,
             calls,
             per_minute,
+            burst,
         )
     )
 

@@ -78,7 +78,7 @@ class SendingLane:
         for order in claim.orders:
             task = asyncio.create_task(self._send(order, claim.at))
             self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            task.add_done_callback(self._ended)
         if claim.again == 0:
             return 0
         # Wake-ups come from every process: one that found nothing to take does not look at once.
@@ -94,6 +94,10 @@ class SendingLane:
         outcome = await self._sender.send(self._adapter, self.record, order, claimed_at)
         self._judge(outcome)
         BREAKER_STATE.labels(self.record.name).set(self.breaker.state)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """One is out of the way. Woken any sooner, the loop would still find it there."""
+        self._sending.discard(task)
         self._quiet_until = 0.0
         self.loop.wake()
 
