@@ -29,7 +29,7 @@ begin
     execute format('revoke all on schema %I from %I', home, role);
     execute format('grant usage on schema %I to %I', home, role);
     execute format('revoke all on all tables in schema %I from %I', home, role);
-    execute format('grant usage on all sequences in schema %I to %I', home, role);
+    execute format('grant usage, select on all sequences in schema %I to %I', home, role);
     for found in
         select relname, relkind from pg_class
          where relnamespace = home::regnamespace and relkind in ('r', 'p', 'v')
