@@ -40,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--only", default="", help=f"groups of faults: {', '.join(GROUPS)}")
     parser.add_argument("--folder", type=Path, help="for what the run writes (a temporary one)")
     parser.add_argument("--schedules", type=int, default=10_000, help="of the small world (10,000)")
+    parser.add_argument("--order-list", action="store_true", help="the panel lists its orders")
     parser.add_argument("--judge", type=Path, help="the folder of a killed run's round")
     given = parser.parse_args(arguments)
     groups = [name for name in given.only.split(",") if name]
@@ -64,7 +65,8 @@ async def _run(given: argparse.Namespace, groups: Sequence[str], folder: Path) -
     engines = KillableEngines(folder / "engines")
     async with engines:
         for number in numbers:
-            result = await _round(engines, folder, f"{given.seed}-{number}", seconds, groups)
+            seed = f"{given.seed}-{number}"
+            result = await _round(engines, folder, seed, seconds, groups, given.order_list)
             for text in result.wrong[:20]:
                 print(f"WRONG {text}", flush=True)
             total.add(result)
@@ -98,7 +100,12 @@ async def _judge(folder: Path) -> int:
 
 
 async def _round(
-    engines: KillableEngines, folder: Path, seed: str, seconds: float, groups: Sequence[str]
+    engines: KillableEngines,
+    folder: Path,
+    seed: str,
+    seconds: float,
+    groups: Sequence[str],
+    order_list: bool,
 ) -> Result:
     done: Counter[str] = Counter()
     told = time.monotonic()
@@ -114,7 +121,8 @@ async def _round(
         until = time.monotonic() + seconds
         return lambda: drawn(chance, groups) if time.monotonic() < until else None
 
-    result = await round_of(engines, folder / f"round-{seed}", seed, draw, tell)
+    folder /= f"round-{seed}"
+    result = await round_of(engines, folder, seed, draw, tell, order_list=order_list)
     numbers = result.numbers
     print(
         f"round {seed}: {result.upsets.total()} faults, {numbers['orders']} orders, "

@@ -39,6 +39,7 @@ SETTINGS: dict[str, dict[str, object]] = {
     },
     "tracking": {"first_ms": 200, "last_ms": 1000, "idle_ms": 50},
     "refills": {"wait_ms": 0},
+    "reconcile": {"interval_ms": 1000, "quarantine_ms": 10_000, "deadline_ms": 60_000},
 }
 _JOURNAL, _NOTE = "journal.jsonl", "arena.json"
 _FUNDS = {"acme": "100000", "careful": "100000", "lone": "100000", "poor": "1"}
@@ -52,9 +53,13 @@ class Arena:
     """One world on killable engines. ``async with`` builds it and ends it.
 
     ``seed`` draws what clients do; ``folder`` keeps all that the run wrote, for the judge.
+    ``order_list``: the panel tells which orders it has.
     """
 
-    def __init__(self, engines: KillableEngines, folder: Path, *, seed: object) -> None:
+    def __init__(
+        self, engines: KillableEngines, folder: Path, *, seed: object, order_list: bool = False
+    ) -> None:
+        self.order_list = order_list
         self.engines = engines
         self.folder = folder
         self.seed = seed
@@ -89,6 +94,7 @@ class Arena:
 
     async def _build(self, stack: AsyncExitStack) -> None:
         await stack.enter_async_context(self.panel)
+        await self.panel.control("conduct", {"order_list": self.order_list})
         self.panel_proxy = await stack.enter_async_context(ChaosProxy.before(self.panel.url))
         if not self.customers:
             await self.engines.make_database(self.database)
@@ -120,7 +126,7 @@ class Arena:
         pool = await open_pool(self.engines.direct_url_of(self.database), size=2)
         try:
             world = World(pool)
-            await world.sandbox(self.panel)
+            await world.sandbox(self.panel, order_list=self.order_list)
             for name, funds in _FUNDS.items():
                 self.customers[name] = await world.reseller(name, funds=funds)
         finally:
@@ -180,15 +186,20 @@ class Arena:
             if not gateway.alive:
                 await gateway.start()
 
-    async def come_to_rest(self, seconds: float = 90) -> None:
-        """Wait until nothing is on its way any more; what is frozen stays so."""
+    async def come_to_rest(self, seconds: float = 90, *, decided: bool = False) -> None:
+        """Wait until nothing is on its way any more; what is frozen stays so.
+
+        With ``decided``, until everything in doubt is resolved or left to a person.
+        """
+        moving_states = ["queued", "sending", *(["unknown"] if decided else [])]
 
         async def at_rest() -> bool:
             async with self.engines.superuser(self.database) as conn:
                 moving: int = await conn.fetchval(
-                    """select (select count(*) from orders where state in ('queued', 'sending'))
+                    """select (select count(*) from orders where state = any($1))
                             + (select count(*) from refill where state in ('requested', 'sending'))
-                    """
+                    """,
+                    moving_states,
                 )
             return moving == 0
 

@@ -20,7 +20,7 @@ from tests.faults.upsets import Upset
 
 #: Between two upsets the gateways get so long to show what they do when left alone.
 _BREATH = (0.2, 1.5)
-_REST_SECONDS = 120
+_REST_SECONDS, _DECIDED_SECONDS = 120, 300
 #: When all faults are over, clients are answered again, so often within so many seconds.
 _CALLS_AFTERWARDS, _RECOVERY_SECONDS = 100, 60
 
@@ -90,13 +90,17 @@ async def play(
     return done
 
 
-async def judge(arena: Arena) -> tuple[Evidence, list[str], Counter[str]]:
-    """Let the arena come to rest; the evidence, what is wrong, and the figures of it."""
+async def judge(arena: Arena, *, decided: bool = False) -> tuple[Evidence, list[str], Counter[str]]:
+    """Let the arena come to rest; the evidence, what is wrong, and the figures of it.
+
+    With ``decided``, what is in doubt gets its time to be resolved.
+    """
     wrong: list[str] = []
+    seconds = _DECIDED_SECONDS if decided else _REST_SECONDS
     try:
-        await arena.come_to_rest(_REST_SECONDS)
+        await arena.come_to_rest(seconds, decided=decided)
     except TimeoutError:
-        wrong.append(f"no rest within {_REST_SECONDS} s")
+        wrong.append(f"no rest within {seconds} s")
     await reckon(arena)
     evidence = await gather(arena)
     wrong += violations(evidence)
@@ -153,13 +157,15 @@ async def round_of(
     seed: str,
     draw: Callable[[random.Random], Callable[[], Upset | None]],
     tell: Tell,
+    *,
+    order_list: bool = False,
 ) -> Result:
-    """One whole run on a arena of its own."""
+    """One whole run on an arena of its own."""
     chance = random.Random(seed)
-    async with Arena(engines, folder, seed=seed) as arena:
+    async with Arena(engines, folder, seed=seed, order_list=order_list) as arena:
         arena.note()
         upsets = await play(arena, draw(chance), chance, tell)
-        _, wrong, numbers = await judge(arena)
+        _, wrong, numbers = await judge(arena, decided=True)
     if not wrong:
         await engines.drop_database(arena.database)
     return Result([seed], upsets, numbers, [f"seed {seed}: {text}" for text in wrong])
