@@ -37,7 +37,7 @@ async def _record(line: Line, order: ClaimedOrder, outcome: Outcome) -> float:
 
 
 def _told(line: Line) -> float:
-    return CONTRADICTIONS.labels(line.provider.name)._value.get()
+    return float(CONTRADICTIONS.labels(line.provider.name)._value.get())
 
 
 async def _decided(line: Line, outcome: Outcome) -> ClaimedOrder:
