@@ -83,6 +83,11 @@ SYNC_STANDBYS = Gauge(
     "smm_database_sync_standbys",
     "Standbys that confirm every commit; NaN where none is asked for, or the role may not see it",
 )
+CONTRADICTIONS = Counter(
+    "smm_contradictions_total",
+    "Attempts that an upstream took although they were decided otherwise",
+    ["provider"],
+)
 RECONCILED = Counter(
     "smm_reconciled_total", "Orders in doubt, by what was found out", ["provider", "verdict"]
 )

@@ -50,6 +50,7 @@ class Spool:
         self._file: int | None = None
         self._entries: dict[int, Entry] = {}
         self._held: set[int] = set()
+        self._adopted: set[Path] = set()  # and left where they were: the disk was full
         self._next = 0
         self._turn = asyncio.Lock()
 
@@ -93,6 +94,8 @@ class Spool:
                 kept = [await self._keep(self._numbered(entry)) for entry in entries]
                 if all(kept):
                     path.unlink(missing_ok=True)
+                else:
+                    self._adopted.add(path)
                 number += len(entries)
         if number:
             log.warning("spool.adopted", entries=number)
@@ -177,7 +180,7 @@ class Spool:
         """The files that nobody holds, and what is open in them."""
         found = []
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
-            if path == self._path:
+            if path == self._path or path in self._adopted:
                 continue
             try:
                 with path.open("rb") as file:

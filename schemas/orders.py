@@ -48,6 +48,7 @@ MOVES: dict[OrderState, frozenset[OrderState]] = {
         {
             OrderState.QUEUED,  # another route
             OrderState.SENDING,
+            OrderState.REVIEW,  # an earlier attempt was taken after all
             OrderState.CANCELED,
             OrderState.FAILED,
         }
@@ -100,6 +101,10 @@ class AttemptState(StrEnum):
     REJECTED = "rejected"  # the upstream refused it in words that are known
     NOT_SENT = "not_sent"  # provably created nothing there: never sent, or found to be absent
     ABANDONED = "abandoned"  # given up by an operator, who paid back what it may still cost us
+
+
+#: Attempts that may run upstream; an order has one at most.
+LIVE_ATTEMPTS = frozenset({AttemptState.INTENT, AttemptState.PLACED, AttemptState.UNKNOWN})
 
 
 class WireStatus(StrEnum):

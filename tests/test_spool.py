@@ -97,3 +97,17 @@ async def test_a_folder_that_cannot_be_written_loses_nothing_of_a_living_process
     assert spool.entries(OUTCOME) == [entry]
     await spool.settle(entry)
     assert spool.entries(OUTCOME) == []
+
+
+async def test_what_was_taken_over_onto_a_full_disk_is_taken_over_once(
+    folder: Path, tmp_path: Path
+) -> None:
+    killed = Spool(folder)
+    await killed.add(OUTCOME, {"order": 1})
+    _forsake(killed)
+    (tmp_path / "file").touch()
+    heir, next_one = Spool(folder), Spool(folder)
+    heir._path = tmp_path / "file" / "nowhere.jsonl"
+    assert (await heir.adopt(), await heir.adopt()) == (1, 0)
+    assert _records(heir) == [{"order": 1}]
+    assert await next_one.adopt() == 1, "it is still where it was on disk"

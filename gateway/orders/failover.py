@@ -94,7 +94,8 @@ def after_attempt(
             return _refused(order, group, settings, ways)
         case Rejected() if ways.was_in_doubt and means_active_link(str(outcome)):
             # The order on this link may be the one whose answer was lost (B5b).
-            return [move(order, OrderState.REVIEW, "active_link_after_doubt")]
+            there = order.state is OrderState.REVIEW
+            return [] if there else [move(order, OrderState.REVIEW, "active_link_after_doubt")]
         case Rejected(group=group):
             patient = group is RefusalGroup.TEMPORARY and _is_patient(order, settings, ways)
             route = None if patient else ways.next(order)

@@ -14,6 +14,7 @@ import structlog
 from gateway.catalogue.routing import Standings
 from gateway.grouping import GroupFailed, Groups, Overloaded
 from gateway.money.ledger import BalanceLocked
+from gateway.orders.contradicting import contradict
 from gateway.orders.failover import Outcome, Ways, Withheld, after_attempt
 from gateway.orders.lifecycle import move
 from gateway.orders.settling import report, write_changes
@@ -115,7 +116,8 @@ class Recorder:
     async def write(self, group: Sequence[Ended]) -> set[int]:
         """Record attempts and move their orders, all in one transaction; the orders' ids.
 
-        Those of which something else was decided meanwhile are left out, and stay as they are.
+        Those of which something else was decided meanwhile are left out; where the upstream took
+        one of them all the same, a person is told.
         """
         results = [attempt_result(ended.order, ended.outcome) for ended in group]
         async with (
@@ -134,6 +136,7 @@ class Recorder:
                 await self._moves(conn, locked[ended.order.id], ended.outcome, taken)
                 for ended in news
             ]
+            moves += await self._contradicted(conn, group, recorded, locked)
             for together in in_rounds(moves):
                 await write_changes(conn, together)
             await self._judge_accounts(conn, news)
@@ -141,6 +144,25 @@ class Recorder:
         for changes in moves:
             report(changes)
         return recorded
+
+    async def _contradicted(
+        self,
+        conn: Connection,
+        group: Sequence[Ended],
+        recorded: set[int],
+        locked: Mapping[int, Order],
+    ) -> list[Sequence[OrderChange]]:
+        return [
+            await contradict(
+                conn,
+                ended.provider,
+                locked[ended.order.id],
+                ended.order.attempts,
+                ended.outcome.upstream_id,
+            )
+            for ended in group
+            if ended.order.id in locked.keys() - recorded and isinstance(ended.outcome, Placed)
+        ]
 
     async def _place(self, conn: Connection, news: Sequence[Ended]) -> set[int]:
         """Claim the upstream orders; the ids of our orders that have theirs."""

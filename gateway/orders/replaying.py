@@ -8,11 +8,10 @@ import structlog
 from gateway.metrics import DOUBTFUL_ORDERS
 from gateway.money.ledger import BalanceLocked, Book
 from gateway.orders.recording import Ended, Recorder
-from gateway.orders.spooling import SpooledOrder, read_outcome
+from gateway.orders.spooling import read_outcome
 from gateway.spool import DOUBT, OUTCOME, Entry, Spool
-from gateway.store import attempts, orders, providers
+from gateway.store import orders, providers
 from gateway.store.connection import TRANSIENT, Pool, transaction
-from schemas.upstream import Placed
 
 log = structlog.get_logger()
 
@@ -69,20 +68,6 @@ class Replays:
         ended = Ended(accounts[provider_id], order, outcome)
         if await self._recorder.write([ended]):
             log.info("spool.recorded", order_id=order.id, outcome=type(outcome).__name__)
-        elif isinstance(outcome, Placed):
-            await self._compare(order, outcome)
-
-    async def _compare(self, order: SpooledOrder, outcome: Placed) -> None:
-        async with self._pool.acquire() as conn:
-            made = await attempts.list_attempts(conn, order.id)
-        if (order.attempts, outcome.upstream_id) not in {(a.number, a.upstream_id) for a in made}:
-            log.error(
-                "spool.contradicts",
-                order_id=order.id,
-                attempt=order.attempts,
-                upstream_id=outcome.upstream_id,
-                hint="the upstream did take this attempt, which was decided otherwise meanwhile",
-            )
 
     async def _resolve(self, record: Mapping[str, Any]) -> None:
         """Find out what became of orders whose COMMIT got no answer, and of whom it was told."""

@@ -13,11 +13,17 @@ from gateway.orders.lifecycle import is_package, move, refund_target
 from gateway.orders.parts import concluded, delivered, unused
 from providers.reading import read_order_id
 from schemas.doubts import Decision, TriedAttempt
-from schemas.orders import AttemptState, Order, OrderChange, OrderState, PlannedRoute
+from schemas.orders import (
+    LIVE_ATTEMPTS,
+    AttemptState,
+    Order,
+    OrderChange,
+    OrderState,
+    PlannedRoute,
+)
 from schemas.schedules import Run, Schedule
 
 IN_DOUBT = frozenset({OrderState.UNKNOWN, OrderState.REVIEW})
-_LIVE = frozenset({AttemptState.INTENT, AttemptState.PLACED, AttemptState.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Case:
     def attempt(self) -> TriedAttempt:
         """The attempt that the order's fate hangs on: the live one, else the last not refused."""
         kept = [a for a in self.attempts if a.state is not AttemptState.REJECTED]
-        live = [a for a in kept if a.state in _LIVE]
+        live = [a for a in kept if a.state in LIVE_ATTEMPTS]
         return (live or kept or list(self.attempts))[-1]
 
 
@@ -89,7 +95,7 @@ def _reviewed(order: Order) -> list[OrderChange]:
 def _ended(case: Case, state: AttemptState, *, keep_known: bool = False) -> AttemptState | None:
     """What becomes of a live attempt; None where there is none, or it stays known as it was."""
     attempt = case.attempt
-    if attempt.state not in _LIVE or (keep_known and case.order.upstream_id is not None):
+    if attempt.state not in LIVE_ATTEMPTS or (keep_known and case.order.upstream_id is not None):
         return None
     return state
 

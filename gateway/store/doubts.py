@@ -127,10 +127,17 @@ async def count_returned_since(conn: Connection, provider_id: int, since: dateti
 
 
 async def list_running(conn: Connection, provider_id: int, limit: int) -> list[str]:
-    """What the upstream calls the orders that run there, up to ``limit``."""
+    """What the upstream calls the orders that may run there, up to ``limit``.
+
+    Those in review too: it may pay back one of which it has said something odd.
+    """
     rows = await conn.fetch(
         """select upstream_id from orders
-            where provider_id = $1 and state in ('placed', 'in_progress') limit $2""",
+            where provider_id = $1 and state in ('placed', 'in_progress')
+           union all
+           select upstream_id from orders
+            where provider_id = $1 and state in ('unknown', 'review') and upstream_id is not null
+            limit $2""",
         provider_id,
         limit,
     )

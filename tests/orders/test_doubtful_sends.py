@@ -187,7 +187,7 @@ async def test_what_was_decided_meanwhile_is_not_decided_again(line: Line) -> No
     order, _ = await _claim_one(line)
     spool = line.spool
     exchange = Exchange(sent=True, elapsed_ms=1)
-    late = spooled_outcome(line.provider, order, Placed("77", exchange))
+    late = spooled_outcome(line.provider, order, Ambiguous("no answer", exchange))
     spool.release(await spool.add(OUTCOME, late))
     recorder = Recorder(line.pool, DISPATCH, spool, {})
     await recorder.record(Ended(line.provider, order, Unavailable("proved", exchange)))

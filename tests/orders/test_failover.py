@@ -492,3 +492,9 @@ def test_when_all_were_asked_equally_often_the_order_stays_and_waits() -> None:
     assert change.route is None
     assert change.next_in is not None
     assert change.next_in > 0
+
+
+def test_a_late_word_of_an_active_link_leaves_an_order_in_review_there() -> None:
+    late = Rejected("You have active order with this link", RefusalGroup.TEMPORARY)
+    order = an_order(OrderState.REVIEW, upstream_id=None)
+    assert after_attempt(order, late, DISPATCH, Ways(was_in_doubt=True)) == []

@@ -9,6 +9,7 @@ import pytest
 from gateway.orders.cancellations import request_cancels, settle_stored_cancels
 from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.reconciling import judge
+from gateway.store.connection import transaction
 from schemas.doubts import Finding
 from schemas.orders import AttemptState, OrderState
 from tests.orders.doubting import Doubting, open_doubting
@@ -200,6 +201,26 @@ async def test_money_that_came_back_for_another_order_acquits_nobody(
     await line.panel.control("order", {"order": other, "status": "Canceled"})
     if known:
         await line.poll()
+    await silent.look_for_long()
+    await silent.pass_time(20)
+    await silent.look()
+    assert await silent.state(number) == OrderState.REVIEW
+    assert line.upstream_requests(link) == 1
+
+
+async def test_money_that_came_back_for_an_order_in_review_acquits_nobody(silent: Doubting) -> None:
+    line, link = silent.line, faulty(name="doubtful")
+    await line.placed(faulty(name="failed"))
+    [failed] = [record["order"] for record in line.panel.accepted()]
+    await line.panel.control("order", {"order": failed, "status": "Fail"})
+    await line.poll()
+    await silent.pass_time(60)
+    async with line.pool.acquire() as conn, transaction(conn):
+        await conn.execute("alter table order_event disable trigger append_only")
+        await conn.execute("update order_event set at = at - interval '3 hours'")
+        await conn.execute("alter table order_event enable trigger append_only")
+    [number] = await silent.doubt("500-after", link)
+    await line.panel.control("order", {"order": failed, "status": "Canceled"})
     await silent.look_for_long()
     await silent.pass_time(20)
     await silent.look()

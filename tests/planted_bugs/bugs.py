@@ -22,6 +22,7 @@ _ROLES = "tests/postgresql/test_roles.py::test_what_the_application_must_not_do_
 _PLANNING = "tests/catalogue/test_planning.py"
 _PRICING = "tests/catalogue/test_pricing.py"
 _RECEIPTS = "tests/web/test_receipt_response.py"
+_CONTRADICTING = "tests/orders/test_contradicting.py"
 _RECONCILING = "tests/orders/test_reconciling.py"
 _RECONCILIATION = "tests/orders/test_reconciliation.py"
 _REFILLS = "tests/orders/test_refills.py"
@@ -580,6 +581,14 @@ BUGS = (
         after="\n",
         test=f"{_RECONCILIATION}::test_money_that_came_back_for_another_order_acquits_nobody",
         shows="OrderState.REVIEW",
+    ),
+    Bug(
+        name="an order that was taken after all is sent again",
+        file="gateway/orders/recording.py",
+        before="            moves += await self._contradicted(conn, group, recorded, locked)\n",
+        after="",
+        test=f"{_CONTRADICTING}::test_an_order_that_was_taken_after_all_is_not_sent_again",
+        shows="assert",
     ),
     Bug(
         name="a range with an open order is detached",

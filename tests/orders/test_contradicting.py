@@ -1,0 +1,136 @@
+"""An upstream that took an attempt after all: nothing is sent once more, and somebody is told."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from gateway.metrics import CONTRADICTIONS
+from gateway.orders.failover import Outcome
+from gateway.orders.recording import Ended, Recorder
+from gateway.orders.replaying import Replays
+from gateway.orders.resolutions import resolve_order
+from gateway.orders.resolving import Word
+from gateway.orders.spooling import spooled_outcome
+from gateway.spool import OUTCOME
+from providers.errors import Rejected, Unavailable
+from schemas.doubts import Decision
+from schemas.orders import AttemptState, ClaimedOrder, OrderState
+from schemas.upstream import Exchange, Placed, RefusalGroup
+from tests.orders.line import DISPATCH, Line, faulty
+
+_TOLD = Exchange(sent=True, elapsed_ms=1, status=200)
+_LATE = Placed("77", _TOLD)
+
+
+async def _claim(line: Line) -> ClaimedOrder:
+    await line.pool.execute("update orders set next_at = now() where state = 'queued'")
+    [order] = (await line.sender.claim(line.provider, 1)).orders
+    return order
+
+
+async def _record(line: Line, order: ClaimedOrder, outcome: Outcome) -> float:
+    """Record an outcome; how many contradictions were told."""
+    before = _told(line)
+    recorder = Recorder(line.pool, DISPATCH, line.spool, {})
+    await recorder.record(Ended(line.provider, order, outcome))
+    return _told(line) - before
+
+
+def _told(line: Line) -> float:
+    return float(CONTRADICTIONS.labels(line.provider.name)._value.get())
+
+
+async def _decided(line: Line, outcome: Outcome) -> ClaimedOrder:
+    """An order about whose first attempt something else was found out."""
+    await line.place(faulty())
+    order = await _claim(line)
+    await _record(line, order, outcome)
+    return order
+
+
+_ABSENT = Unavailable("found to be absent")
+
+
+@pytest.mark.parametrize("spooled", [False, True], ids=["at once", "from the spool"])
+async def test_an_order_that_was_taken_after_all_is_not_sent_again(
+    line: Line, spooled: bool
+) -> None:
+    order = await _decided(line, _ABSENT)
+    if spooled:
+        late = spooled_outcome(line.provider, order, _LATE)
+        line.spool.release(await line.spool.add(OUTCOME, late))
+        recorder = Recorder(line.pool, DISPATCH, line.spool, {})
+        before = _told(line)
+        await Replays(line.pool, line.spool, recorder).work()
+        assert _told(line) == before + 1
+        assert line.spool.entries(OUTCOME) == []
+    else:
+        assert await _record(line, order, _LATE) == 1
+    assert (await line.row(order.id))["state"] == OrderState.REVIEW
+    assert await line.attempts(order.id) == [AttemptState.PLACED]
+    await line.world.assert_sound()
+    assert await line.send() == []
+    # A person looks, and from then on it is followed there.
+    word = Word(Decision.PLACED, "seen there", upstream_id="77")
+    await resolve_order(line.pool, order.id, word, correction_ms=1)
+    row = await line.row(order.id)
+    assert (row["state"], row["upstream_id"]) == (OrderState.PLACED, "77")
+    await line.world.assert_sound()
+
+
+async def test_an_order_that_is_sent_again_already_stays_with_that(line: Line) -> None:
+    first = await _decided(line, _ABSENT)
+    await _claim(line)
+    assert await _record(line, first, _LATE) == 1
+    assert (await line.row(first.id))["state"] == OrderState.SENDING
+    assert await line.attempts(first.id) == [AttemptState.NOT_SENT, AttemptState.INTENT]
+    await line.world.assert_sound()
+
+
+async def test_an_order_whose_second_attempt_is_in_doubt_is_not_sent_a_third_time(
+    line: Line,
+) -> None:
+    first = await _decided(line, _ABSENT)
+    await _claim(line)
+    await line.pool.execute("update attempt set state = 'unknown' where state = 'intent'")
+    await line.pool.execute("update orders set state = 'unknown', version = version + 1")
+    await line.pool.execute(
+        "insert into order_event (order_id, version, from_state, to_state, cause)"
+        " select id, version, 'sending', 'unknown', 'test' from orders"
+    )
+    assert await _record(line, first, _LATE) == 1
+    assert (await line.row(first.id))["state"] == OrderState.REVIEW
+    assert await line.attempts(first.id) == [AttemptState.NOT_SENT, AttemptState.UNKNOWN]
+    await line.world.assert_sound()
+
+
+async def test_money_that_was_paid_back_stays_paid_back(line: Line) -> None:
+    order = await _decided(line, Rejected("bad link", RefusalGroup.ORDER, _TOLD))
+    assert await _record(line, order, _LATE) == 1
+    assert (await line.row(order.id))["state"] == OrderState.FAILED
+    assert await line.spent() == 0
+    await line.world.assert_sound()
+
+
+async def test_an_order_that_is_placed_under_another_id_stays_there(line: Line) -> None:
+    order = await _decided(line, Placed("76", _TOLD))
+    assert await _record(line, order, _LATE) == 1
+    row = await line.row(order.id)
+    assert (row["state"], row["upstream_id"]) == (OrderState.PLACED, "76")
+    await line.world.assert_sound()
+
+
+async def test_a_record_that_is_repeated_contradicts_nothing(line: Line) -> None:
+    order = await _decided(line, _LATE)
+    assert await _record(line, order, _LATE) == 0
+    assert (await line.row(order.id))["state"] == OrderState.PLACED
+
+
+async def test_what_was_taken_twice_is_nobody_else_s(line: Line) -> None:
+    order = await _decided(line, _ABSENT)
+    await _record(line, order, _LATE)
+    rows: Sequence[tuple[str, int]] = [
+        (row["upstream_id"], row["order_id"])
+        for row in await line.pool.fetch("select upstream_id, order_id from placement")
+    ]
+    assert rows == [("77", order.id)]
