@@ -18,7 +18,6 @@ log = structlog.get_logger()
 
 #: A server that does not answer a hint for so long is lost.
 _TIMEOUT_SECONDS = 2.0
-_CHANNEL = "smm:hints"
 _RETRY_SECONDS = 2.0
 #: After so long without a hint the server is asked whether it is still there.
 _SILENCE_SECONDS = 10.0
@@ -39,14 +38,16 @@ class Woken(Protocol):
 class Wakeups:
     """Tells the other processes whose work is waiting, and wakes ``woken`` when they do.
 
-    A hint names the ids of provider accounts. A process that does none of the work listens to none.
+    A hint names the ids of provider accounts of one ``database``, whose mark names the channel: a
+    Valkey has no databases for channels. A process that does none of the work listens to none.
 
     Raises:
         UserError: when the URL cannot be read.
     """
 
-    def __init__(self, url: str, woken: Woken | None) -> None:
+    def __init__(self, url: str, database: str, woken: Woken | None) -> None:
         self._client = open_client(url, timeout_seconds=_TIMEOUT_SECONDS)
+        self._channel = f"smm:{database}:hints"
         self._woken = woken
         self._lost = False
         self._orders: set[int] = set()
@@ -92,7 +93,7 @@ class Wakeups:
             self._any_due.clear()
             hint = {"orders": sorted(self._orders), "aftercare": sorted(self._aftercare)}
             self._orders, self._aftercare = set(), set()
-            await self._client.publish(_CHANNEL, json.dumps(hint))
+            await self._client.publish(self._channel, json.dumps(hint))
             self._note(lost=False)
             await asyncio.sleep(_GAP_SECONDS)
 
@@ -101,7 +102,7 @@ class Wakeups:
         # A Cluster has to be looked at before a node can be chosen to listen to.
         await self._client.initialize()
         async with self._client.pubsub() as pubsub:
-            await pubsub.subscribe(_CHANNEL)
+            await pubsub.subscribe(self._channel)
             asked = False
             while True:
                 message = await pubsub.get_message(timeout=_SILENCE_SECONDS)

@@ -174,6 +174,20 @@ async def _lost(leases: Leases[str]) -> bool:
     return leases.lost
 
 
+async def test_hints_reach_the_processes_of_their_own_database_alone(tmp_path: Path) -> None:
+    async with ValkeyProcess(tmp_path / "valkey") as server:
+        other: set[int] = set()
+        stranger = Wakeups(server.url, "another", Hearer(other))
+        stranger.start()
+        try:
+            async with _two_processes(server.url) as (sender, heard):
+                await _hears(stranger, other, 9)
+                await _hears(sender, heard, 7)
+        finally:
+            await stranger.stop()
+        assert (heard, other) == ({7}, {9})
+
+
 class Hearer:
     """Does the work that hints speak of: notes them."""
 
@@ -186,7 +200,7 @@ class Hearer:
 async def _two_processes(url: str) -> AsyncIterator[tuple[Wakeups, set[int]]]:
     """One that sends hints, and what the other heard."""
     heard: set[int] = set()
-    sender, hearer = Wakeups(url, None), Wakeups(url, Hearer(heard))
+    sender, hearer = Wakeups(url, "db", None), Wakeups(url, "db", Hearer(heard))
     sender.start()
     hearer.start()
     try:

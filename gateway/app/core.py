@@ -22,10 +22,11 @@ class Hints(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Settings, database, hints, spool, and what is known of providers."""
+    """Settings, database and its mark, hints, spool, and what is known of providers."""
 
     settings: Settings
     pool: Pool
+    database: str
     hints: Hints
     spool: Spool
     standings: dict[int, Standing] = field(default_factory=dict)

@@ -81,12 +81,16 @@ class Front:
         pepper = require_pepper(settings)
         keys = KeyRing(pool, pepper)
         exchange = Exchange(self._redis_url)
-        wrong_keys = exchange.leases(partial(wrong_keys_bucket, pepper=pepper))
+        wrong_keys = exchange.leases(
+            partial(wrong_keys_bucket, database=self._core.database, pepper=pepper)
+        )
         exchange.start()
         stack.push_async_callback(exchange.stop)
         api = PanelApi(
             admission=Admission(keys, WrongKeys(limits, wrong_keys), http.trusted_proxies),
-            limits=RateLimits(limits, exchange.leases(calls_bucket)),
+            limits=RateLimits(
+                limits, exchange.leases(partial(calls_bucket, database=self._core.database))
+            ),
             catalogue=self._catalogue,
             intake=self._intake,
             receipts=self._receipts,

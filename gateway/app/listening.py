@@ -31,7 +31,7 @@ def public_socket(http: HttpSettings) -> socket.socket:
 
 def url_of(host: str, port: int) -> str:
     """The address of a listener."""
-    return f"http://{host}:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _cannot_listen(

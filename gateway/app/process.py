@@ -86,14 +86,16 @@ class Gateway:
         self.internal_url = await listen(stack, probes, self._settings.internal, "internal.port")
         spool = Spool(data_dir_of(self._settings) / "spool")
         stack.push_async_callback(spool.close)
-        self._core = core = Core(self._settings, self._pool, self, spool)
+        async with self._pool.acquire() as conn:
+            mark = await versions.get_database_mark(conn)
+        self._core = core = Core(self._settings, self._pool, mark, self, spool)
         recorder = Recorder(self._pool, self._settings.dispatch, spool, core.standings)
         replays = Loop("spool", Replays(self._pool, spool, recorder).work)
         replays.start()
         stack.push_async_callback(replays.stop)
         if self._role is not Role.WEB:
             self._background = Background(core)
-        self._wakeups = Wakeups(self._redis_url, self._background)
+        self._wakeups = Wakeups(self._redis_url, mark, self._background)
         if self._background:
             await self._background.start(stack)
         self._wakeups.start()

@@ -61,7 +61,8 @@ async def supervise(
         internal_url = await listen(stack, probes, settings.internal, "internal.port")
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, supervisor.restart)
-        stack.callback(loop.remove_signal_handler, signal.SIGHUP)
+        # To the end it must not have its usual meaning, which is to kill.
+        stack.callback(loop.add_signal_handler, signal.SIGHUP, lambda: None)
         stack.push_async_callback(supervisor.stop)
         await supervisor.start()
         yield Supervised(api_url, internal_url)

@@ -51,7 +51,7 @@ async def create_backup(source: Source, into: Path, tell: Callable[[str], None])
         )
     if not (server.may_copy or source.embedded):
         raise UserError(
-            f"the role {server.role} of database.url may not copy the server: let a superuser run "
+            f"the role {server.role} may not copy the server: let a superuser run "
             f"`alter role {server.role} replication`, and allow it replication in pg_hba.conf"
         )
     name = new_name(datetime.now(UTC))

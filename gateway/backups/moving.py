@@ -22,6 +22,7 @@ from gateway.money.audit import audit
 from gateway.store import copying
 from gateway.store.connection import Connection, Pool, open_pool, transaction
 from gateway.store.migrate import MigrationError, migrate
+from gateway.store.primary import BadAddress
 
 Tell = Callable[[str], None]
 _PIECES_AHEAD = 16
@@ -151,6 +152,8 @@ _CANNOT_OPEN: tuple[type[Exception], ...] = (*UNREACHABLE, ValueError)
 async def _open(url: str) -> AsyncIterator[Pool]:
     try:
         pool = await open_pool(url, size=2, unhurried=True)
+    except BadAddress as error:
+        raise UserError(f"the database's URL cannot be used: {error}") from None
     except _CANNOT_OPEN as error:
         kind = type(error).__name__
         raise UserError(f"the database cannot be reached ({kind}): check the URL") from None

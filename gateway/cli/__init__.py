@@ -5,6 +5,8 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+import asyncpg
+
 from gateway.cli import (
     audits,
     backups,
@@ -26,7 +28,7 @@ from gateway.cli import (
 from gateway.embedded import EmbeddedError
 from gateway.errors import UserError
 from gateway.money.ledger import BalanceLocked
-from gateway.store.connection import CommitInDoubt
+from gateway.store.connection import TRANSIENT, CommitInDoubt
 from providers.account import BadAccount
 
 _GROUPS = (
@@ -61,6 +63,13 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _broken_off(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be used ({error.strerror}): check its rights and its disk"
+    kind = type(error).__name__
+    return f"the database broke off, or is busy ({kind}: {error}): check it, and try again"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. 0 is success, 1 a finding (``audit``), 2 what the user can put right."""
     arguments = parser().parse_args(argv)
@@ -84,4 +93,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except asyncpg.InsufficientPrivilegeError as error:
+        print(
+            f"smm-gateway: the role of database.url may not do this ({error}): run "
+            "`smm-gateway database grant ROLE` with the owner's database.migration_url",
+            file=sys.stderr,
+        )
+        return 2
+    except TRANSIENT as error:
+        print(f"smm-gateway: {_broken_off(error)}", file=sys.stderr)
+        return 2
     return result

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from gateway.cli.session import (
-    addresses_of,
+    database_url_of,
     number,
     printing_flags,
     run_with_database,
@@ -19,7 +19,7 @@ from gateway.cli.session import (
 from gateway.database import migrate_database
 from gateway.money.audit import Audit, audit
 from gateway.money.watching import Watched, watch
-from gateway.store.connection import Pool
+from gateway.store.connection import TRANSIENT, Pool
 
 
 def add_commands(commands: Any) -> None:
@@ -41,7 +41,12 @@ def add_commands(commands: Any) -> None:
 
 async def _watch(arguments: argparse.Namespace, pool: Pool) -> int:
     while True:
-        done = await watch(pool, 0)
+        try:
+            done = await watch(pool, 0)
+        except TRANSIENT as error:
+            kind = type(error).__name__
+            print(f"smm-gateway: not audited ({kind}: {error}), trying again", file=sys.stderr)
+            done = None
         if done is not None:
             show(
                 arguments,
@@ -91,9 +96,7 @@ def _report(found: Audit) -> str:
 
 def _migrate(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
-
-    url = addresses_of(settings).database_url
-    applied = asyncio.run(migrate_database(settings, url))
+    applied = asyncio.run(migrate_database(settings, database_url_of(settings)))
     show(
         arguments,
         applied,

@@ -16,7 +16,7 @@ from gateway.backups.record import BackupRecord, read_record
 from gateway.backups.restoring import Moment, Outcome, Restored, restore, verify
 from gateway.cli.session import (
     PEPPER_FILE,
-    addresses_of,
+    database_url_of,
     number,
     printing_flags,
     settings_of,
@@ -101,17 +101,20 @@ def _create(arguments: argparse.Namespace) -> int:
 
 
 async def _copy(settings: Settings, folder: Path) -> Path:
-    pool = await connect(settings, addresses_of(settings).database_url)
+    # The application's role should not be one that may copy, and may be behind a PgBouncer.
+    owner = settings.database.migration_url if settings.database.url else None
+    url = owner.get_secret_value() if owner else database_url_of(settings)
+    pool = await connect(settings, url)
     try:
-        return await create_backup(_source(settings, pool), folder, tell)
+        return await create_backup(_source(settings, pool, url), folder, tell)
     finally:
         await pool.close()
 
 
-def _source(settings: Settings, pool: Pool) -> Source:
-    url, data_dir = settings.database.url, data_dir_of(settings)
-    if url is not None:
-        return Source(pool, url.get_secret_value(), None, embedded=False)
+def _source(settings: Settings, pool: Pool, url: str) -> Source:
+    data_dir = data_dir_of(settings)
+    if settings.database.url is not None:
+        return Source(pool, url, None, embedded=False)
     kept = settings.backup.archive_dir
     archive = archive_folder(data_dir, kept) if kept else None
     return Source(pool, superuser_url(data_dir), archive, embedded=True)

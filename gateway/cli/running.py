@@ -44,8 +44,7 @@ def add_commands(commands: Any) -> None:
     served.add_argument("--port", type=int, help="of the API (8800)")
     served.add_argument(
         "--role",
-        type=Role,
-        choices=list(Role),
+        type=_role,
         default=Role.ALL,
         metavar="ROLE",
         help="web answers resellers, worker asks upstreams, all does both (all)",
@@ -74,12 +73,16 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def run_until_stopped(work: Coroutine[Any, Any, int]) -> int:
-    """Run until the work ends, or SIGTERM or Ctrl-C cancels it, which is an orderly end."""
+    """Run until the work ends, or SIGTERM, SIGHUP or Ctrl-C cancels it: an orderly end."""
 
     async def run() -> int:
         task = asyncio.ensure_future(work)
         loop = asyncio.get_running_loop()
-        for signal_number in (signal.SIGTERM, signal.SIGINT):
+        ends = [signal.SIGTERM, signal.SIGINT]
+        # A terminal that closes, unless `nohup` says that it does not matter.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            ends.append(signal.SIGHUP)
+        for signal_number in ends:
             loop.add_signal_handler(signal_number, task.cancel)
         try:
             return await task
@@ -134,6 +137,14 @@ def _worker_flags(arguments: argparse.Namespace) -> list[str]:
     if arguments.data_dir is not None:
         flags += ["--data-dir", str(arguments.data_dir)]
     return flags
+
+
+def _role(text: str) -> Role:
+    try:
+        return Role(text)
+    except ValueError:
+        roles = ", ".join(Role)
+        raise argparse.ArgumentTypeError(f"{text} is not one of {roles}") from None
 
 
 def _inheritance(text: str) -> list[int]:

@@ -105,13 +105,25 @@ def with_pepper(settings: Settings) -> Settings:
     return settings.model_copy(update={"security": security})
 
 
+def database_url_of(settings: Settings) -> str:
+    """The configured database, else the embedded one: all that a command needs.
+
+    Raises:
+        EnginesNotRunning: when neither is there.
+    """
+    url = settings.database.url
+    return (
+        running_addresses(data_dir_of(settings)).database_url
+        if url is None
+        else (url.get_secret_value())
+    )
+
+
 @asynccontextmanager
 async def open_database(settings: Settings, *, owner: bool = False) -> AsyncIterator[Pool]:
     """A pool on the migrated database of these settings; as its ``owner`` where that is set."""
     url = settings.database.migration_url if owner else None
-    pool = await connect(
-        settings, url.get_secret_value() if url else addresses_of(settings).database_url
-    )
+    pool = await connect(settings, url.get_secret_value() if url else database_url_of(settings))
     try:
         await require_migrated(pool)
         yield pool

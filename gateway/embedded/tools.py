@@ -1,6 +1,7 @@
 """Runs PostgreSQL's own client programs (pg_basebackup, pg_dump) against a server."""
 
 import asyncio
+import re
 from asyncio.subprocess import PIPE
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,6 +9,18 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from gateway.embedded.child import ENVIRONMENT
 from gateway.embedded.errors import EmbeddedError
+
+#: A host of a URL, an IPv6 address in brackets, and its port.
+_HOST = re.compile(r"(?:\[([^]]*)\]|([^:]*))(?::(\d*))?")
+#: What a URL's parameters are called in the environment.
+_VARIABLES = {
+    **{name: f"PG{name.upper()}" for name in ("host", "port", "user", "password", "passfile")},
+    **{name: f"PG{name.upper()}" for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")},
+    "sslcrl": "PGSSLCRL",
+    "dbname": "PGDATABASE",
+    "database": "PGDATABASE",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+}
 
 
 async def run_tool(
@@ -53,18 +66,20 @@ def environment_of(url: str) -> dict[str, str]:
     """A database URL as the variables that PostgreSQL's programs read."""
     parts = urlsplit(url)
     # Several hosts and their ports stand in one place; the first port is not all of them.
-    hosts = [host.rpartition(":") for host in parts.netloc.rpartition("@")[2].split(",")]
+    hosts = [_HOST.fullmatch(text) for text in parts.netloc.rpartition("@")[2].split(",")]
     found = {
-        "PGHOST": ",".join(host if colon else port for host, colon, port in hosts),
-        "PGPORT": ",".join(port if colon else "5432" for _, colon, port in hosts),
+        "PGHOST": ",".join(unquote(host[1] or host[2]) for host in hosts if host),
+        "PGPORT": ",".join(host[3] or "5432" for host in hosts if host),
         "PGUSER": unquote(parts.username or ""),
         "PGPASSWORD": unquote(parts.password or ""),
         "PGDATABASE": unquote(parts.path.lstrip("/")),
-        "PGCONNECT_TIMEOUT": "10",
     }
-    names = {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT"}
-    names |= {"target_session_attrs": "PGTARGETSESSIONATTRS"}
-    found |= {names[name]: value for name, value in parse_qsl(parts.query) if name in names}
+    given = dict(parse_qsl(parts.query))
+    if not found["PGHOST"] or "port" in given:
+        del found["PGPORT"]
+    # As the gateway itself: a standby may lack what was committed last.
+    found |= {"PGCONNECT_TIMEOUT": "10", "PGTARGETSESSIONATTRS": "read-write"}
+    found |= {_VARIABLES[name]: value for name, value in given.items() if name in _VARIABLES}
     return {name: value for name, value in found.items() if value}
 
 

@@ -62,9 +62,12 @@ class Address:
             raise BadAddress("it cannot be read") from None
         if parts.scheme not in ("postgresql", "postgres"):
             raise BadAddress("it does not begin with postgresql://")
-        _check_parameters(query)
+        if "@" in parts.query and "@" not in parts.netloc:
+            # What follows may be the end of a password: nothing of it is quoted.
+            raise BadAddress("it has a ? before its @")
         if parts.netloc.count("@") > 1:
             raise BadAddress("it has more than one @")
+        _check_parameters(query)
         named = unquote(parts.netloc.rpartition("@")[2]) or query.get("host", "")
         ports = query.get("port", "").split(",") if "port" in query else []
         default = "any" if pgbouncer else "read-write"

@@ -12,6 +12,19 @@ async def get_catalogue_version(conn: Connection) -> int:
     return int(await conn.fetchval("select catalogue from version"))
 
 
+async def get_database_mark(conn: Connection) -> str:
+    """Tells this database from others that share a Valkey with it; it stays for ever.
+
+    Made of when it was first migrated and of its number on its server, which a failover keeps.
+    """
+    mark = await conn.fetchval(
+        """select md5(extract(epoch from min(applied_at)) || '/' ||
+                      (select oid from pg_database where datname = current_database()))
+             from migration"""
+    )
+    return str(mark)[:8]
+
+
 async def lock_catalogue_version(conn: Connection) -> int:
     """The version, which then stays until the transaction ends."""
     return int(await conn.fetchval("select catalogue from version for share"))

@@ -87,9 +87,13 @@ class Supervisor:
         """Put a new worker in a place when it is ready, beside the one that is there.
 
         Raises:
-            UserError: when it ends, or is not ready in time; the other one stays.
+            UserError: when it cannot be started, ends, or is not ready in time; the other one
+                stays.
         """
-        worker = await Worker.spawn(number, self._flags, self._public)
+        try:
+            worker = await Worker.spawn(number, self._flags, self._public)
+        except OSError as error:
+            raise UserError(f"worker {number} cannot be started: {error.strerror}") from None
         self._living.add(worker)
         if await worker.wait_ready(START_SECONDS):
             self._places[number] = worker

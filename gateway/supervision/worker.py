@@ -36,11 +36,14 @@ class Worker:
         """Start ``smm-gateway`` with these flags; it inherits the public listening socket.
 
         It is in a session of its own, so that a terminal's Ctrl-C reaches it through us alone.
+
+        Raises:
+            OSError: when the system starts no program now.
         """
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         inherited = [theirs.fileno(), *([] if public is None else [public.fileno()])]
-        with theirs:
+        try:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "gateway", *flags),
                 *("--as-worker", ",".join(map(str, (number, *inherited)))),
@@ -48,6 +51,11 @@ class Worker:
                 pass_fds=inherited,
                 start_new_session=True,
             )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
         return cls(number, process, ours)
 
     @property

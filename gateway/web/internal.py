@@ -1,10 +1,13 @@
 """The internal listener: metrics, liveness and readiness. On loopback unless told otherwise."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+_EVERYWHERE = re.compile(r"^(0\.0\.0\.0|\[::\]):")
 
 
 def internal_app(
@@ -38,11 +41,16 @@ def internal_app(
             content_type="application/json",
         )
 
-    async def targets(_: web.Request) -> web.Response:
+    async def targets(request: web.Request) -> web.Response:
         found = workers() if workers else {}
+        # Whoever listens everywhere is where the caller has found the supervisor.
+        here = f"[{request.url.host}]" if ":" in (request.url.host or "") else request.url.host
         return web.json_response(
             [
-                {"targets": [address], "labels": {"worker": str(number)}}
+                {
+                    "targets": [_EVERYWHERE.sub(f"{here}:", address)],
+                    "labels": {"worker": str(number)},
+                }
                 for number, address in found.items()
             ]
         )

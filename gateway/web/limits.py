@@ -22,16 +22,19 @@ class TooManyRequests(Exception):
         self.retry_after = retry_after
 
 
-def calls_bucket(who: tuple[int, int]) -> str:
-    """The name of the bucket of a reseller's key; a reseller's are in one slot of a Cluster."""
+def calls_bucket(who: tuple[int, int], database: str) -> str:
+    """The name of the bucket of a reseller's key; a reseller's are in one slot of a Cluster.
+
+    Ids mean something in one database only, whose mark is in the name.
+    """
     reseller_id, key_id = who
-    return f"smm:calls:{{{reseller_id}}}:{key_id}"
+    return f"smm:{database}:calls:{{{reseller_id}}}:{key_id}"
 
 
-def wrong_keys_bucket(source: Hashable, pepper: bytes) -> str:
+def wrong_keys_bucket(source: Hashable, database: str, pepper: bytes) -> str:
     """The name of the bucket of wrong keys from a source, which cannot be read from it."""
     digest = blake2b(str(source).encode(), key=pepper[:64], digest_size=16).hexdigest()
-    return f"smm:wrong_keys:{{{digest}}}"
+    return f"smm:{database}:wrong_keys:{{{digest}}}"
 
 
 class RateLimits:

@@ -127,6 +127,29 @@ async def test_bad_amounts_and_names_change_nothing(
     await world.assert_sound()
 
 
+async def test_a_database_that_is_busy_is_one_line(command: Command, pool: Pool) -> None:
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute("lock table provider in access exclusive mode")
+        text = (await command.run("provider", "list")).complaint
+    assert "broke off, or is busy" in text
+    assert "LockNotAvailableError" in text
+
+
+async def test_a_role_that_does_not_exist_is_told_which_do(command: Command) -> None:
+    done = await command.run("serve", "--role", "boss")
+    assert done.code == 2
+    assert "boss is not one of all, web, worker" in done.error.splitlines()[-1]
+
+
+async def test_commands_need_no_valkey(command: Command) -> None:
+    assert "SMM_REDIS__URL" in command.settings
+    audited, migrated = await asyncio.gather(
+        command.run("audit", redis__url=None), command.run("migrate", redis__url=None)
+    )
+    assert (audited.code, audited.error) == (0, "")
+    assert (migrated.code, migrated.error) == (0, "")
+
+
 async def test_settings_that_cannot_be_are_named(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "bad.yaml"
     file.write_text("http: {prot: 1}\n")

@@ -57,6 +57,8 @@ def test_behind_pgbouncer_the_server_is_taken_as_it_is() -> None:
         (f"postgresql://u:{_SECRET}@/d", "names no host"),
         (f"postgresql://u:{_SECRET}@a,,b/d", "hosts is empty"),
         (f"postgresql://u:{_SECRET}@a:port/d", "ports is no number"),
+        (f"postgresql://u:x?{_SECRET}=@a/d", "a [?] before its @"),
+        (f"postgresql://u:x?{_SECRET}@a/d?sslmode=disable", "a [?] before its @"),
         (f"postgresql://u:{_SECRET}@a:70000/d", "ports is no number"),
         (f"postgresql://u:{_SECRET}@a:5432,b:0/d", "ports is no number"),
         (f"postgresql://u:{_SECRET}/x@a/d", "ports is no number"),

@@ -2,6 +2,10 @@
 
 import re
 
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import REGISTRY
+
+from gateway.web.internal import internal_app
 from tests.web.desk import Desk, Request, form
 
 
@@ -64,3 +68,15 @@ async def test_the_log_names_no_key_and_no_link(desk: Desk) -> None:
     assert "intake.committed" in printed
     for secret in (desk.customer.key, desk.names["RIVAL_KEY"], desk.sandbox.key):
         assert secret not in printed
+
+
+async def test_workers_that_listen_everywhere_are_where_the_supervisor_was_found() -> None:
+    async def missing() -> list[str]:
+        return []
+
+    there = {1: "0.0.0.0:4001", 2: "[::]:4002", 3: "127.0.0.1:4003"}
+    app = internal_app(REGISTRY, missing, workers=lambda: there)
+    async with TestClient(TestServer(app)) as client:
+        found = await (await client.get("/workers", headers={"Host": "gw.example:9"})).json()
+    places = [row["targets"] for row in found]
+    assert places == [["gw.example:4001"], ["gw.example:4002"], ["127.0.0.1:4003"]]

@@ -74,8 +74,9 @@ def test_wrong_keys_are_counted_by_their_source_until_time_has_passed() -> None:
 
 
 def test_the_buckets_of_a_reseller_are_in_one_slot_and_no_address_can_be_read() -> None:
-    assert calls_bucket((7, 31)) == "smm:calls:{7}:31"
-    name = wrong_keys_bucket("192.0.2.1", b"p" * 80)
+    assert calls_bucket((7, 31), "f00d") == "smm:f00d:calls:{7}:31"
+    name = wrong_keys_bucket("192.0.2.1", "f00d", b"p" * 80)
+    assert name.startswith("smm:f00d:wrong_keys:")
     assert "192" not in name
-    assert name != wrong_keys_bucket("192.0.2.1", b"q" * 80)
-    assert name != wrong_keys_bucket("192.0.2.2", b"p" * 80)
+    assert name != wrong_keys_bucket("192.0.2.1", "f00d", b"q" * 80)
+    assert name != wrong_keys_bucket("192.0.2.2", "f00d", b"p" * 80)
