@@ -230,7 +230,8 @@ BUGS = (
 """,
         after="""
         except ProviderError as error:
-            return Unavailable(str(error)) if isinstance(error, Ambiguous) else error
+            missed = isinstance(error, Ambiguous)
+            return Withheld(str(error), elsewhere=True) if missed else error
 """,
         test=f"{_FAILOVER}::test_an_order_that_may_have_been_taken_never_reaches_the_second_panel",
     ),
@@ -646,8 +647,8 @@ BUGS = (
         name="a claim gives an order twice, as a join that fans out does",
         mutant="M2",
         file="gateway/orders/dispatch.py",
-        before="        return Claim(taken, at)\n",
-        after="        return Claim([order for order in taken for _ in range(2)], at)\n",
+        before="        return Claim(taken, at, None",
+        after="        return Claim([order for order in taken for _ in range(2)], at, None",
         test=f"{_RACES}::test_senders_that_share_a_few_orders_send_each_once",
     ),
     Bug(
