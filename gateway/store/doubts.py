@@ -53,9 +53,10 @@ async def list_doubts(conn: Connection, provider_id: int) -> tuple[list[Doubt], 
         """with doubtful as (
                select id, attempts as number from orders where state in ('unknown', 'review')
                union select id, attempts from orders where state = 'sending'
-               union select a.order_id, a.number
-                       from resolution r join attempt a on a.order_id = r.order_id
-                      where a.state = 'abandoned' and r.at > now() - interval '7 days')
+               union select order_id, number from attempt
+                      where order_id = any(array(select order_id from resolution
+                                                  where at > now() - interval '7 days'))
+                        and state = 'abandoned')
            select o.id, a.number, a.upstream_service, o.service_type, o.link, o.quantity,
                   o.cost, a.started_at, greatest(o.updated_at, coalesce(c.first_at, now())),
                   coalesce(a.body, ''),

@@ -139,7 +139,11 @@ def _faults(valkey: ValkeyProcess) -> list[Fault]:
 
 
 async def _goes_on(gateway: GatewayProcess, customers: list[Customer], load: Load) -> None:
-    """Orders are taken and questions are answered."""
+    """Questions are answered and orders are taken."""
+    async with PanelClient(gateway.url, customers[0].key) as client:
+        for question in ("balance", "services"):
+            status, said = await client.raw(question)
+            assert status == 200, f"{question} is refused: {said!r}"
 
     def placed() -> list[Add]:
         return [add for add in load.adds if add.outcome is Outcome.OK]
@@ -154,8 +158,6 @@ async def _goes_on(gateway: GatewayProcess, customers: list[Customer], load: Loa
     owner = next(customer for customer in customers if customer.id == order.reseller_id)
     async with PanelClient(gateway.url, owner.key) as client:
         assert "status" in await client.call("status", order=order.order_id)
-        assert "balance" in await client.call("balance")
-        assert (await client.raw("services"))[0] == 200
 
 
 def _events(gateway: GatewayProcess) -> Counter[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from gateway.orders.dispatch import Sender, freeze_forgotten
@@ -70,6 +71,19 @@ async def test_a_claim_in_doubt_sends_nothing_and_goes_back_into_the_queue(
     await line.send()
     assert (await line.row(number))["state"] == OrderState.PLACED
     assert line.upstream_requests(link) == 1
+    await line.world.assert_sound()
+
+
+async def test_a_claim_that_breaks_off_before_its_attempts_has_taken_nothing(
+    shaky: tuple[Line, ChaosProxy],
+) -> None:
+    line, proxy = shaky
+    [number] = await line.place(faulty())
+    trap = proxy.trap(b"insert into attempt", Link.cut)
+    with pytest.raises((OSError, asyncpg.PostgresConnectionError)):
+        await line.sender.claim(line.provider, 1)
+    assert trap.sprung == 1
+    assert (await line.row(number))["state"] == OrderState.QUEUED, "claimed in halves"
     await line.world.assert_sound()
 
 

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from gateway.catalogue.snapshot import Catalogue
@@ -212,6 +213,24 @@ async def test_a_group_is_priced_anew_from_its_own_services_while_the_catalogue_
     # The whole catalogue was read by none of them.
     assert counter.catalogue.current is known
     await world.assert_sound()
+
+
+async def test_the_catalogue_stays_as_it_is_while_a_group_is_priced_anew(
+    counter: Counter, world: World, pool: Pool
+) -> None:
+    customer = await world.reseller(funds="10")
+    draft = counter.draft(customer)
+    await counter.change(rate=parse_rate("1.20"))
+    async with pool.acquire() as holder, transaction(holder):
+        # The group has taken the version, and waits for the services that it prices anew.
+        await holder.execute("lock table service in access exclusive mode")
+        placing = asyncio.create_task(placed(counter.intake, draft))
+        await eventually(lambda: _someone_waits(pool))
+        async with pool.acquire() as conn:
+            with pytest.raises(asyncpg.LockNotAvailableError):
+                await conn.execute("select from version for no key update nowait")
+    order = await placing
+    assert await counter.charges() == {order: 1_200_000}
 
 
 async def test_a_new_price_beyond_the_funds_is_refused(counter: Counter, world: World) -> None:
