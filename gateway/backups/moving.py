@@ -173,7 +173,7 @@ async def _copy(
     ]
     rows = 0
     try:
-        async with transaction(target):
+        async with transaction(target, unhurried=True):
             await copying.make_schema(target, before)
             tables = await copying.list_tables(source)
             for table in tables:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gateway.store import audit as store
 from gateway.store.checks.check import EVERYTHING, Check, Scope
-from gateway.store.connection import Connection, Pool, lift_statement_limit, transaction
+from gateway.store.connection import Connection, Pool, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,10 @@ class Audit:
 
 async def audit(pool: Pool) -> Audit:
     """Check every invariant on one consistent snapshot, without locking anything."""
-    async with pool.acquire() as conn, transaction(conn, isolation="repeatable read, read only"):
-        await lift_statement_limit(conn)
+    async with (
+        pool.acquire() as conn,
+        transaction(conn, isolation="repeatable read, read only", unhurried=True),
+    ):
         broken = await findings(conn, store.INVARIANTS)
         warnings = await findings(conn, store.WARNINGS)
     return Audit(tuple(broken), tuple(warnings))

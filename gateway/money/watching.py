@@ -19,7 +19,7 @@ from gateway.store.audit import INVARIANTS, WARNINGS
 from gateway.store.checks.check import Scope
 from gateway.store.checks.guards import GUARDS
 from gateway.store.checks.money import BALANCE_ABOVE_FLOOR, DETACHED_RANGES, NO_GAP
-from gateway.store.connection import Connection, Pool, lift_statement_limit, transaction
+from gateway.store.connection import Connection, Pool, transaction
 from gateway.store.versions import ORDER_ID_BLOCK
 from gateway.store.watch import LAST_ENTRIES, SeenEntry, Watch
 
@@ -54,9 +54,11 @@ async def watch(pool: Pool, wait_ms: int, *, slice_size: int = SLICE) -> Watched
     """
     began = time.perf_counter()
     try:
-        async with pool.acquire() as conn, transaction(conn, isolation="repeatable read"):
+        async with (
+            pool.acquire() as conn,
+            transaction(conn, isolation="repeatable read", unhurried=True),
+        ):
             await store.lock_watch(conn)
-            await lift_statement_limit(conn)
             before = await store.get_watch(conn)
             if before.age_ms is not None and before.age_ms < wait_ms and not before.behind:
                 return None

@@ -15,7 +15,7 @@ from gateway.money.audit import findings
 from gateway.store import ranges as store
 from gateway.store.audit import INVARIANTS
 from gateway.store.checks.check import Scope
-from gateway.store.connection import Connection, Pool, lift_statement_limit, transaction
+from gateway.store.connection import Connection, Pool, transaction
 from schemas.ranges import OrderRange, RangeRecord
 
 _BY_ORDER = tuple(check for check in INVARIANTS if check.by_order)
@@ -27,8 +27,10 @@ _SHOWN = 3
 
 async def list_ranges(pool: Pool) -> list[tuple[RangeRecord, list[str]]]:
     """All ranges with why they may not be detached; of detached ones nothing is said."""
-    async with pool.acquire() as conn, transaction(conn, isolation="repeatable read, read only"):
-        await lift_statement_limit(conn)
+    async with (
+        pool.acquire() as conn,
+        transaction(conn, isolation="repeatable read, read only", unhurried=True),
+    ):
         detached = await store.list_detached_ranges(conn)
         kept = [
             (await store.get_range_record(conn, part), await _holds(conn, part))
@@ -57,8 +59,7 @@ async def _detach_range(pool: Pool, lower: int) -> RangeRecord:
     async with pool.acquire() as conn:
         part = await _find(conn, lower)
         _refuse(part, await _holds(conn, part))
-        async with transaction(conn, isolation="repeatable read, read only"):
-            await lift_statement_limit(conn)
+        async with transaction(conn, isolation="repeatable read, read only", unhurried=True):
             broken = await findings(conn, _BY_ORDER, Scope.between(part.lower, part.upper))
         if broken:
             rows = "; ".join(f"{f.check}: {f.row}" for f in broken[:_SHOWN])
@@ -101,8 +102,7 @@ async def _detach(conn: Connection, part: OrderRange) -> None:
     changed then: whatever changes an order finds it open or watched, and there is none, which is
     looked at once more behind the locks.
     """
-    async with transaction(conn):
-        await lift_statement_limit(conn)
+    async with transaction(conn, unhurried=True):
         await store.insert_detached_range(conn, part)
         for _ in range(_MOST_TRIES):
             if await store.lock_ranged_tables(conn, _LOCK_MS):

@@ -43,6 +43,8 @@ TRANSIENT: tuple[type[Exception], ...] = (
     CommitInDoubt,
 )
 
+#: Until its COMMIT a transaction gets so long: several statements, each with the server's limit.
+_LONGEST_SECONDS = 45.0
 #: A ROLLBACK gets so long; a connection that is broken off rolls back as well.
 _ROLLBACK_SECONDS = 2.0
 #: Servers' errors that say that they do not know themselves: connections (08), 40003.
@@ -124,11 +126,6 @@ async def open_pool(
     return pool
 
 
-async def lift_statement_limit(conn: Connection) -> None:
-    """The open transaction's statements take as long as they take: for audits and migrations."""
-    await conn.execute("set local statement_timeout = 0")
-
-
 def is_superuser(conn: Connection) -> bool:
     """Whether the role that we are connected as is above all rights."""
     return getattr(conn.get_settings(), "is_superuser", "off") == "on"
@@ -136,7 +133,11 @@ def is_superuser(conn: Connection) -> bool:
 
 @asynccontextmanager
 async def transaction(
-    conn: Connection, *, isolation: str = "read committed", patience: float | None = None
+    conn: Connection,
+    *,
+    isolation: str = "read committed",
+    patience: float | None = None,
+    unhurried: bool = False,
 ) -> AsyncIterator[None]:
     """One transaction: committed at the end of the block, rolled back when it raises.
 
@@ -145,16 +146,27 @@ async def transaction(
     error was swallowed is answered with ROLLBACK and no exception. After ``patience`` seconds
     without an answer the connection is given up; the server's work is not touched by that.
 
+    What is not ``unhurried`` must come to its COMMIT in time: a server that is frozen, with a
+    network that still confirms what is sent to it, would be waited for without end. Audits and
+    migrations take as long as they take.
+
     Raises:
+        TimeoutError: when it does not come to its COMMIT. The connection is gone then.
         RolledBack: when the server did not commit.
         CommitInDoubt: when its answer to COMMIT is lost. The connection is gone then.
     """
-    await conn.execute(f"begin isolation level {isolation}")
-    try:
-        yield
-    except BaseException:
-        await _roll_back(conn)
-        raise
+    async with asyncio.timeout(None if unhurried else _LONGEST_SECONDS) as limit:
+        try:
+            await conn.execute(f"begin isolation level {isolation}")
+            if unhurried:
+                await conn.execute("set local statement_timeout = 0")
+            yield
+            limit.reschedule(None)  # a COMMIT is never cut off
+        except BaseException:
+            if not limit.expired():
+                limit.reschedule(None)
+            await _roll_back(conn)
+            raise
     tag = await _commit(conn, patience)
     if tag != "COMMIT":
         raise RolledBack(f"the database answered COMMIT with {tag}")

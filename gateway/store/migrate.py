@@ -8,7 +8,7 @@ from importlib import resources
 import asyncpg
 
 from gateway.store import roles
-from gateway.store.connection import Connection, lift_statement_limit, transaction
+from gateway.store.connection import Connection, transaction
 
 _LOCK = 7_301_001
 
@@ -90,8 +90,7 @@ async def _migrate(conn: Connection) -> list[str]:
 @asynccontextmanager
 async def _turn(conn: Connection) -> AsyncIterator[None]:
     """One migrator at a time. Only the wait for this turn is exempt from the limit on locks."""
-    async with transaction(conn):
-        await lift_statement_limit(conn)
+    async with transaction(conn, unhurried=True):
         limit = await conn.fetchval("show lock_timeout")
         await conn.execute("set local lock_timeout = 0")
         await conn.execute("select pg_advisory_xact_lock($1)", _LOCK)

@@ -5,15 +5,18 @@ import asyncio
 import asyncpg
 import pytest
 
+from gateway.store import connection
 from gateway.store.connection import (
     CommitInDoubt,
     Connection,
     Pool,
     RolledBack,
     columns,
+    open_pool,
     transaction,
 )
 from tests.conftest import eventually
+from tests.faults.proxy import ChaosProxy
 
 
 @pytest.fixture
@@ -214,3 +217,36 @@ async def test_the_server_ends_a_wait_for_a_lock(pool: Pool) -> None:
 def test_rows_become_one_array_per_column() -> None:
     assert columns([1 + 2j, 3 + 4j], "real", "imag") == [[1.0, 3.0], [2.0, 4.0]]
     assert columns([], "real", "imag") == [[], []]
+
+
+async def test_a_transaction_on_a_server_that_says_nothing_ends_and_the_pool_goes_on(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_LONGEST_SECONDS", 0.5)
+    async with ChaosProxy.before(database_url) as proxy:
+        pool = await open_pool(proxy.through(database_url), size=1)
+
+        async def ask() -> None:
+            async with pool.acquire() as conn, transaction(conn):
+                proxy.swallow()
+                await conn.fetchval("select 1")
+
+        with pytest.raises(TimeoutError):
+            await ask()
+        proxy.heal()
+        async with pool.acquire() as conn, transaction(conn):
+            assert await conn.fetchval("select 1") == 1
+        await pool.close()
+
+
+async def test_what_is_unhurried_takes_as_long_as_it_takes(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_LONGEST_SECONDS", 0.0)
+    async with pool.acquire() as conn:
+        async with transaction(conn, unhurried=True):
+            assert await conn.fetchval("show statement_timeout") == "0"
+        with pytest.raises(TimeoutError):
+            async with transaction(conn):
+                await conn.fetchval("select pg_sleep(60)")
+    assert await pool.fetchval("show statement_timeout") != "0"
