@@ -41,6 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--folder", type=Path, help="for what the run writes (a temporary one)")
     parser.add_argument("--schedules", type=int, default=10_000, help="of the small world (10,000)")
     parser.add_argument("--order-list", action="store_true", help="the panel lists its orders")
+    parser.add_argument(
+        "--thought", type=float, default=0.08, help="of clients, seconds at most (0.08)"
+    )
     parser.add_argument("--judge", type=Path, help="the folder of a killed run's round")
     given = parser.parse_args(arguments)
     groups = [name for name in given.only.split(",") if name]
@@ -66,7 +69,7 @@ async def _run(given: argparse.Namespace, groups: Sequence[str], folder: Path) -
     async with engines:
         for number in numbers:
             seed = f"{given.seed}-{number}"
-            result = await _round(engines, folder, seed, seconds, groups, given.order_list)
+            result = await _round(engines, folder, seed, seconds, groups, given)
             for text in result.wrong[:20]:
                 print(f"WRONG {text}", flush=True)
             total.add(result)
@@ -105,7 +108,7 @@ async def _round(
     seed: str,
     seconds: float,
     groups: Sequence[str],
-    order_list: bool,
+    given: argparse.Namespace,
 ) -> Result:
     done: Counter[str] = Counter()
     told = time.monotonic()
@@ -122,7 +125,15 @@ async def _round(
         return lambda: drawn(chance, groups) if time.monotonic() < until else None
 
     folder /= f"round-{seed}"
-    result = await round_of(engines, folder, seed, draw, tell, order_list=order_list)
+    result = await round_of(
+        engines,
+        folder,
+        seed,
+        draw,
+        tell,
+        order_list=given.order_list,
+        longest_thought=given.thought,
+    )
     numbers = result.numbers
     print(
         f"round {seed}: {result.upsets.total()} faults, {numbers['orders']} orders, "

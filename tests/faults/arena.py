@@ -53,13 +53,21 @@ class Arena:
     """One world on killable engines. ``async with`` builds it and ends it.
 
     ``seed`` draws what clients do; ``folder`` keeps all that the run wrote, for the judge.
-    ``order_list``: the panel tells which orders it has.
+    ``order_list``: the panel tells which orders it has. Clients think for up to
+    ``longest_thought`` seconds between two calls.
     """
 
     def __init__(
-        self, engines: KillableEngines, folder: Path, *, seed: object, order_list: bool = False
+        self,
+        engines: KillableEngines,
+        folder: Path,
+        *,
+        seed: object,
+        order_list: bool = False,
+        longest_thought: float = 0.08,
     ) -> None:
         self.order_list = order_list
+        self._longest_thought = longest_thought
         self.engines = engines
         self.folder = folder
         self.seed = seed
@@ -118,7 +126,7 @@ class Arena:
             self.journal,
             seed=f"{self.canary}-{self.seed}",
             most=10**9,
-            longest_thought=0.08,
+            longest_thought=self._longest_thought,
         )
         await stack.enter_async_context(self.inspector)
 

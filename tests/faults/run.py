@@ -159,10 +159,14 @@ async def round_of(
     tell: Tell,
     *,
     order_list: bool = False,
+    longest_thought: float = 0.08,
 ) -> Result:
     """One whole run on an arena of its own."""
     chance = random.Random(seed)
-    async with Arena(engines, folder, seed=seed, order_list=order_list) as arena:
+    arena = Arena(
+        engines, folder, seed=seed, order_list=order_list, longest_thought=longest_thought
+    )
+    async with arena:
         arena.note()
         upsets = await play(arena, draw(chance), chance, tell)
         _, wrong, numbers = await judge(arena, decided=True)
