@@ -69,7 +69,7 @@ async def open_pair(
 ) -> AsyncIterator[Pair]:
     """Two panels, and a service that the second delivers when the first does not."""
     async with SandboxProcess(folder) as other, open_line(world, panel, **options) as line:
-        record = await world.provider(other.url, other.key, "second")
+        record = await world.provider(other.url, other.key, "second", in_flight=1_000)
         services = line.catalogue.current.services.values()
         service = next(s for s in services if s.routes[0].upstream_service == UPSTREAM)
         cost = service.routes[0].cost + 10
