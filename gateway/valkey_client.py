@@ -10,6 +10,7 @@ With TLS the last two are ``rediss+sentinel`` and ``rediss+cluster``. User and p
 the data servers.
 """
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -25,6 +26,7 @@ from gateway.errors import UserError
 #: One server (or the primary that Sentinels name), or a Cluster: what both can do is used alike.
 Client: TypeAlias = "Redis | RedisCluster"
 
+_CANCEL_SECONDS = 0.5
 _PORT, _SENTINEL_PORT = 6379, 26379
 _FORMS = (
     "redis://host:port/0, redis+sentinel://host:port,host:port/name/0 or "
@@ -78,6 +80,18 @@ async def run_script(
         pipe.eval(script, 1, key, *arguments)
     answers: list[Any] = await pipe.execute(raise_on_error=False)
     return answers
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks that use a client, until they have ended.
+
+    Once is not enough: a call that is just connecting anew can swallow a cancellation.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_SECONDS)
 
 
 async def close_client(client: Client) -> None:

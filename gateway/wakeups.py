@@ -12,7 +12,7 @@ import structlog
 from redis.exceptions import RedisClusterException, RedisError
 
 from gateway.metrics import VALKEY_LOSSES, VALKEY_LOST
-from gateway.valkey_client import close_client, open_client
+from gateway.valkey_client import close_client, end_tasks, open_client
 
 log = structlog.get_logger()
 
@@ -72,9 +72,7 @@ class Wakeups:
 
     async def stop(self) -> None:
         """Stop, and close the connections."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         await close_client(self._client)
 
     async def _persist(self, work: Callable[[], Awaitable[None]]) -> None:

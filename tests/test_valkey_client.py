@@ -11,7 +11,7 @@ import pytest
 
 from gateway.embedded.ports import free_port
 from gateway.errors import UserError
-from gateway.valkey_client import close_client, open_client
+from gateway.valkey_client import close_client, end_tasks, open_client
 from gateway.wakeups import Wakeups
 from gateway.web.buckets import Limit
 from gateway.web.exchange import Exchange
@@ -60,6 +60,24 @@ async def test_urls_that_cannot_be_read_say_what_to_write_and_no_secret(url: str
     with pytest.raises(UserError, match="redis\\.url cannot be read: write redis://") as refused:
         open_client(url, timeout_seconds=1)
     assert "secret" not in str(refused.value)
+
+
+async def test_a_task_that_swallows_a_cancellation_ends_nevertheless() -> None:
+    swallowed = 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            swallowed += 1
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await end_tasks([task])
+    assert task.cancelled()
+    assert swallowed == 1
 
 
 async def test_behind_sentinels_everything_goes_on_with_the_new_primary(tmp_path: Path) -> None:

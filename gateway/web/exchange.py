@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from gateway.metrics import VALKEY_LOSSES, VALKEY_LOST
-from gateway.valkey_client import close_client, open_client, run_script
+from gateway.valkey_client import close_client, end_tasks, open_client, run_script
 from gateway.web.leases import Ask, Leases, Told
 
 log = structlog.get_logger()
@@ -85,9 +85,7 @@ class Exchange:
     async def stop(self) -> None:
         """Stop, give back what is held, and close the connections."""
         async with self._on_the_wire:
-            for task in self._tasks:
-                task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            await end_tasks(self._tasks)
         for leases, _ in self._kinds:
             leases.give_back()
         if not self._lost:

@@ -111,6 +111,7 @@ async def test_the_state_counts_requests(panel: RunningPanel) -> None:
         "seconds": 3.5,
         "requests": {"add": 1, "balance": 1, "other": 1},
         "unique_links": False,
+        "order_list": False,
         "latency_before_ms": 0,
         "latency_after_ms": 0,
     }
