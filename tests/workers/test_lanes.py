@@ -188,8 +188,9 @@ async def test_a_panel_that_knows_no_lists_costs_the_budget_a_token_a_request(
             )
             await lane._work()
             second += int(time.monotonic() - began)  # noqa: PLW2901 - that this takes by itself
-            # A list that is not understood may run ahead by the two orders in it.
-            assert len(panel.asked) <= second + (1 if batch == 1 else 3)
+            # Two reads may come at once; a list that is not understood may run ahead by the two
+            # orders in it.
+            assert len(panel.asked) <= second + (2 if batch == 1 else 4)
     several = [fields for fields in panel.asked if "orders" in fields]
     assert len(panel.asked) >= 50
     assert all(fields["orders"].count(",") == 1 for fields in several)
