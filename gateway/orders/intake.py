@@ -154,6 +154,8 @@ class Intake:
                 return await self._commit(group)
             except BalanceLocked:
                 # Somebody holds on to one balance: the other resellers must not wait for that.
+                resellers = sorted({draft.reseller_id for draft in group.drafts})
+                log.warning("intake.balance_locked", reseller_id=resellers)
                 return await self._commit(group, skip_locked=True)
         except CommitInDoubt:
             answers = await run_again(self._pool, group, lambda: self._commit(group))
