@@ -21,7 +21,7 @@ Who = TypeVar("Who", bound=Hashable)
 
 _MOST_SHARES = 20_000
 _SECOND = 1_000_000_000
-#: A bucket that had less than was asked for is asked again after so long.
+#: A bucket that had less than was asked for is asked again after so long at the latest.
 _GAP = _SECOND // 20
 #: So many tokens are asked for at first; the number doubles while they are used up within a second.
 _FIRST_TOKENS = 16
@@ -141,7 +141,12 @@ class Leases(Generic[Who]):
         share.tokens += gained
         share.base += gained
         share.full_at = now + told.missing * 1_000
-        share.ask_at = now if told.granted >= ask.wanted else now + _GAP
+        share.ask_at = now
+        if told.granted < ask.wanted:
+            # The credit carries until the bucket has gained as much: the last of it asks for more.
+            limit = share.limit
+            regained = share.full_at - (limit.burst - limit.credit) * limit.interval
+            share.ask_at = min(now + _GAP, regained)
 
     def fail(self, ask: Ask) -> None:
         """Put an exchange that was not answered back: a debt stays, what was given back is gone."""

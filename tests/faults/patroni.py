@@ -214,18 +214,28 @@ class PatroniCluster:
         return node
 
     async def switch_over(self) -> None:
-        """Ask the leader to hand over to the synchronous standby."""
-        leader = await self.leader()
-        members = await self._members()
-        candidate = next(m["name"] for m in members if m["role"] == "sync_standby")
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(
-                f"http://{HOST}:{leader.rest_port}/switchover",
-                json={"leader": leader.name, "candidate": candidate},
-            ) as answer,
-        ):
-            assert answer.status == 200, await answer.text()
+        """Ask the leader to hand over to the synchronous standby, until it says that it did.
+
+        Patroni names another standby while one catches up, so the one that was there a moment ago
+        may be none now.
+        """
+
+        async def handed_over() -> bool:
+            members = await self._members()
+            names = {m["role"]: m["name"] for m in members}
+            if not {"leader", "sync_standby"} <= set(names):
+                return False
+            leader = next(node for node in self._nodes if node.name == names["leader"])
+            async with (
+                aiohttp.ClientSession() as session,
+                session.post(
+                    f"http://{HOST}:{leader.rest_port}/switchover",
+                    json={"leader": leader.name, "candidate": names["sync_standby"]},
+                ) as answer,
+            ):
+                return answer.status == 200
+
+        await eventually(handed_over, seconds=120, every=0.5)
 
     async def _members(self) -> list[dict[str, Any]]:
         """What some node knows of all."""

@@ -308,7 +308,7 @@ async def test_an_account_s_options_come_on_top_of_its_adapter_s(transport: Tran
         ({"parameter_names": {"link": ""}}, "parameter_names: '' is not a name"),
         ({"parameter_names": {"link": "service"}}, "two parameters are called service"),
         ({"response_paths": {"order": "a..b"}}, "response_paths: order: write names with dots"),
-        ({"response_paths": {"orders": "a"}}, "response_paths.orders: Extra inputs"),
+        ({"response_paths": {"refills": "a"}}, "response_paths.refills: Extra inputs"),
         ({"currency": "usd"}, "currency: "),
         ({"rate_multiplier": 0.01}, 'rate_multiplier: write it as text, like "0.01"'),
         ({"rate_multiplier": "0"}, "rate_multiplier: "),

@@ -1,6 +1,6 @@
 """Shares of buckets: they answer at once, and all together never give much more than the bucket."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from multidict import CIMultiDict
@@ -93,6 +93,7 @@ TestManyProcesses = ManyProcesses.TestCase
     burst=st.integers(1, 200),
     pauses=st.lists(st.sampled_from([0, 0, 0, SECOND // 500, SECOND // 20, SECOND]), max_size=400),
 )
+@example(rate=1000, burst=1, pauses=[0, SECOND // 500, SECOND // 500])
 def test_one_process_whose_exchanges_are_answered_gives_all_that_the_bucket_has(
     rate: int, burst: int, pauses: list[int]
 ) -> None:
