@@ -16,7 +16,9 @@ PACKAGES = ("schemas", "providers", "gateway")
 
 #: Who may import what inside the gateway. A module is judged by the longest name that fits.
 _EDGES = frozenset({"web", "workers", "cli"})
-_USE_CASES = frozenset({"orders", "catalogue", "money", "resellers", "backups"})
+_USE_CASES = frozenset(
+    {"orders", "catalogue", "money", "resellers", "backups", "operators", "alerts", "reports"}
+)
 
 _SQL_CALLS = frozenset({"execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_to_table"})
 _SQL_TEXT = re.compile(

@@ -7,7 +7,7 @@ from gateway.store.connection import SERVER_LIMITS, Connection
 #: Ours to change by migrations and commands of the owner alone.
 READ_ONLY = ("migration", "application_role")
 #: Ledger and history: what was written stays as it was written.
-APPEND_ONLY = ("entry", "order_event", "detached_range", "detached_sum")
+APPEND_ONLY = ("entry", "order_event", "operator_action", "detached_range", "detached_sum")
 #: Rows change and never go.
 KEPT = ("orders", "attempt", "balance")
 #: Functions that run with the owner's rights.
