@@ -125,13 +125,18 @@ class Groups(Generic[Item, Answer]):
         before = min(self._number, (ahead + 1) * len(self._queues))
         if before >= self._largest and self._longest_wait is not None:
             running = 0.0 if self._began is None else self._clock() - self._began
-            wait = (before // self._largest + 1) * max(self._seconds, running)
-            if wait > self._longest_wait:
+            # One slow group makes those behind it wait, but says little about their own pace.
+            pace = max(self._seconds, self._pace_after(running))
+            if max(running, pace) + before // self._largest * pace > self._longest_wait:
                 raise Overloaded(max(1, int(self._longest_wait)))
         if ahead >= self._own_limit:
             raise Overloaded
         if self._number >= self._limit:
             self._put_off(ahead)
+
+    def _pace_after(self, seconds: float) -> float:
+        """What a group takes, once another one has taken so long."""
+        return self._seconds + _NEWEST * (seconds - self._seconds) if self._seconds else seconds
 
     def _put_off(self, ahead: int) -> None:
         """Tell the last item of the longest queue to come again, where that is fair."""
@@ -178,7 +183,7 @@ class Groups(Generic[Item, Answer]):
             # Once for the group, not once for each caller.
             log.exception("group.failed", group=self._name, items=len(group))
             answers = [GroupFailed(type(error).__name__)] * len(group)
-        self._seconds += _NEWEST * (self._clock() - self._began - self._seconds)
+        self._seconds = self._pace_after(self._clock() - self._began)
         self._began = None
         for waiting, answer in zip(group, answers, strict=True):
             future = waiting.future

@@ -190,6 +190,29 @@ async def test_what_fits_into_the_next_group_is_taken_however_slow_the_last_one_
     assert await asyncio.gather(running, *taken) == [2, 4, 6]
 
 
+async def test_one_slow_group_is_no_reason_to_turn_away_a_long_queue() -> None:
+    work, clock = Work(), [0.0]
+    groups: Groups[int, int] = Groups(work, largest=1, longest_wait=5, clock=lambda: clock[0])
+
+    async def run(seconds: float) -> None:
+        work.gate.clear()
+        running = groups.submit(1)
+        await asyncio.sleep(0)
+        clock[0] += seconds
+        work.gate.set()
+        await running
+
+    for _ in range(5):
+        await run(0.005)
+    work.gate.clear()
+    waiting = [groups.submit(1)]
+    await asyncio.sleep(0)
+    clock[0] += 0.05  # ten times as long as the others: 100 like this would be too long
+    waiting += [groups.submit(number) for number in range(1, 101)]
+    work.gate.set()
+    assert len(await asyncio.gather(*waiting)) == 101
+
+
 async def test_nothing_is_done_for_callers_that_left_before_their_group_began() -> None:
     work = Work()
     work.gate.clear()
