@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from gateway.errors import UserError
+from gateway.sealing import BadMasterKeys, MasterKeys
 from schemas.config import SettingsModel
 
 
@@ -115,6 +116,26 @@ def _check_environment() -> None:
                     f"{variable} names no setting (see config.yaml; levels are parted by __)"
                 )
             model = field.annotation
+
+
+def require_master_keys(settings: Settings) -> MasterKeys:
+    """What the secrets in the database are sealed with.
+
+    Raises:
+        UserError: when there is none, or one is none.
+    """
+    text = settings.security.master_keys
+    if text is None:
+        raise UserError(
+            "no master key: set SMM_SECURITY__MASTER_KEYS to what `smm-gateway secret new-key` "
+            "prints, and keep it, because the keys of your providers are sealed with it"
+        )
+    try:
+        return MasterKeys.read(text.get_secret_value())
+    except BadMasterKeys as error:
+        raise UserError(
+            f"setting security.master_keys: {error}; `smm-gateway secret new-key` prints one"
+        ) from None
 
 
 def require_pepper(settings: Settings) -> bytes:

@@ -5,9 +5,10 @@ import ssl
 import asyncpg
 import structlog
 
-from gateway.config import Settings
+from gateway.config import Settings, require_master_keys
 from gateway.errors import UserError
-from gateway.store import roles
+from gateway.resealing import reseal
+from gateway.store import roles, secrets
 from gateway.store.connection import Pool, is_superuser, open_pool
 from gateway.store.migrate import MigrationError, migrate, pending_migrations
 from gateway.store.primary import BadAddress
@@ -63,14 +64,21 @@ async def connect(settings: Settings, url: str) -> Pool:
 async def migrate_database(settings: Settings, url: str) -> list[str]:
     """Apply the migrations that a database lacks; returns their names.
 
+    Secrets that an older version has left in plain text are sealed.
+
     Raises:
-        UserError: when it cannot be reached, or does not fit this version.
+        UserError: when it cannot be reached, or does not fit this version; and when there are
+            such secrets and no master key.
     """
     owner = settings.database.migration_url
     pool = await connect(settings, url if owner is None else owner.get_secret_value())
     try:
         async with pool.acquire() as conn:
-            return await migrate(conn)
+            applied = await migrate(conn)
+            unsealed = None in await secrets.count_secrets(conn)
+        if unsealed:
+            await reseal(pool, require_master_keys(settings))
+        return applied
     except MigrationError as error:
         raise UserError(str(error)) from None
     except asyncpg.InsufficientPrivilegeError as error:

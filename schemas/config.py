@@ -93,9 +93,15 @@ class InternalSettings(_Section):
 
 
 class SecuritySettings(_Section):
-    """``pepper`` keys the hashes of API keys: 32 characters or more, kept outside the database."""
+    """Secrets that are kept outside the database.
+
+    ``pepper`` keys the hashes of API keys: 32 characters or more. ``master_keys`` seal the secrets
+    that the database holds: each 32 random bytes in base64, the current one first, with spaces or
+    line breaks between them.
+    """
 
     pepper: SecretStr | None = Field(default=None, min_length=32)
+    master_keys: SecretStr | None = None
 
 
 class LimitSettings(_Section):

@@ -21,7 +21,7 @@ from gateway.store.migrate import migrate
 from gateway.valkey_client import close_client, open_client
 from tests.application_role import as_application, give_rights, make_role, superuser_url
 from tests.sandbox_process import SandboxProcess
-from tests.world import PEPPER, World
+from tests.world import SECURITY, World
 
 _TEMPLATE = "template_migrated"
 _numbers = itertools.count(1)
@@ -139,7 +139,7 @@ def open_gateway(database_url: str, redis_url: str, tmp_path: Path) -> OpenGatew
     def opened(**sections: dict[str, Any]) -> Gateway:
         settings: dict[str, Any] = {
             "data_dir": tmp_path / "data",
-            "security": {"pepper": PEPPER},
+            "security": SECURITY,
             "http": {"port": 0, "drain_ms": 0},
             "dispatch": {"idle_ms": 20, "retry_first_ms": 50, "hold_ms": 50},
             "tracking": {"first_ms": 20, "last_ms": 1000, "idle_ms": 20},

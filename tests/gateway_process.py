@@ -14,7 +14,7 @@ from typing import Self
 import aiohttp
 
 from gateway.embedded.ports import free_port
-from tests.world import PEPPER
+from tests.world import SECURITY
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PR_SET_PDEATHSIG = 1
@@ -68,7 +68,7 @@ class GatewayProcess:
         self._own: dict[str, dict[str, object]] = {
             "database": {"url": database_url},
             "redis": {"url": redis_url},
-            "security": {"pepper": PEPPER},
+            "security": dict(SECURITY),
             "internal": {"port": self.internal_port},
             "log": {"format": "json"},
         }

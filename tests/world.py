@@ -1,23 +1,30 @@
 """Makes the things that a test needs in its database, through the same code as the product."""
 
+import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.catalogue.importing import import_services
+from gateway.catalogue.upstream_secrets import HEADERS, keep_secrets, opened
 from gateway.catalogue.upstreams import adapt, find_provider
 from gateway.money.audit import audit
 from gateway.resellers import accounts
+from gateway.sealing import MasterKeys
 from gateway.store import providers, services
 from gateway.store.connection import Pool, transaction
 from providers.transport import Transport
 from schemas.catalogue import NewService
 from schemas.config import SettingsModel
 from schemas.money import Micros, parse_amount, parse_rate
-from schemas.providers import ProviderRecord
+from schemas.providers import ProviderRecord, ProviderTerms
 from tests.sandbox_process import SandboxProcess
 
 PEPPER = "a pepper for tests only, at least 32 characters"
+MASTER_KEYS = base64.b64encode(b"a master key for tests: 32 bytes").decode()
+KEYS = MasterKeys.read(MASTER_KEYS)
+#: Settings that every gateway needs.
+SECURITY = {"pepper": PEPPER, "master_keys": MASTER_KEYS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +61,20 @@ class World:
     ) -> ProviderRecord:
         """A provider account with a generous budget."""
         budget = {"adds_per_minute": 600_000, "reads_per_minute": 600_000, "in_flight": 20}
-        async with self.pool.acquire() as conn:
-            await providers.insert_provider(
-                conn, name, "panel_v2", url, key, currency, json.dumps(budget | options)
+        terms = ProviderTerms(name, "panel_v2", url, key, budget | options)
+        plain = {name: value for name, value in terms.options.items() if name != HEADERS}
+        async with self.pool.acquire() as conn, transaction(conn):
+            made = await providers.insert_provider(
+                conn, name, terms.kind, url, currency, json.dumps(plain)
             )
+            await keep_secrets(conn, made, terms, KEYS)
             return await find_provider(conn, name)
+
+    async def set_key(self, provider: ProviderRecord, key: str) -> None:
+        """Let us be known by another key at a provider."""
+        terms = replace(opened(provider, KEYS), key=key)
+        async with self.pool.acquire() as conn:
+            await keep_secrets(conn, provider.id, terms, KEYS)
 
     async def service(
         self,
@@ -97,7 +113,7 @@ class World:
         """The sandbox panel as a provider, with everything it offers imported at 25 % markup."""
         record = await self.provider(panel.url, panel.key, "sandbox", **options)
         async with Transport() as transport:
-            catalogue = await adapt(record, transport)[0].services()
+            catalogue = await adapt(record, transport, KEYS)[0].services()
         await import_services(self.pool, record, catalogue, SettingsModel())
         return record
 

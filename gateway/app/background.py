@@ -41,11 +41,11 @@ class Background:
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Start in order; the stack stops in the opposite order."""
-        settings = self._core.settings
+        settings, keys = self._core.settings, self._core.keys
         transport = await stack.enter_async_context(Transport(timeouts(settings.dispatch)))
         self._lanes = Lanes(
             self._pool,
-            lambda record: adapt(record, transport),
+            lambda record: adapt(record, transport, keys),
             settings,
             time.monotonic,
             self._core.standings,
@@ -56,7 +56,9 @@ class Background:
         )
         self._lanes.roster.start()
         stack.push_async_callback(self._lanes.stop)
-        syncs = CatalogueSyncs(self._pool, settings, lambda record: adapt(record, transport)[0])
+        syncs = CatalogueSyncs(
+            self._pool, settings, lambda record: adapt(record, transport, keys)[0]
+        )
         books = BackgroundAudit(self._pool, settings.audit.every_ms)
         for loop in (
             Loop("sweep", self._sweep),

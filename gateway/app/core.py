@@ -6,6 +6,7 @@ from typing import Protocol
 
 from gateway.catalogue.routing import Standing
 from gateway.config import Settings
+from gateway.sealing import MasterKeys
 from gateway.spool import Spool
 from gateway.store.connection import Pool
 
@@ -22,9 +23,10 @@ class Hints(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """Settings, database and its mark, hints, spool, and what is known of providers."""
+    """Settings, master keys, database and mark, hints, spool, and what is known of providers."""
 
     settings: Settings
+    keys: MasterKeys
     pool: Pool
     database: str
     hints: Hints

@@ -14,10 +14,11 @@ from gateway.app.background import Background
 from gateway.app.core import Core
 from gateway.app.front import Front
 from gateway.app.listening import listen
-from gateway.config import Settings, data_dir_of, require_pepper
+from gateway.config import Settings, data_dir_of, require_master_keys, require_pepper
 from gateway.database import UNREACHABLE, connect, require_migrated, warn_of_superuser
 from gateway.orders.recording import Recorder
 from gateway.orders.replaying import Replays
+from gateway.resealing import require_openable
 from gateway.spool import Spool
 from gateway.store import roles, versions
 from gateway.wakeups import Wakeups
@@ -40,6 +41,7 @@ class Gateway:
         public: socket.socket | None = None,
     ) -> None:
         require_pepper(settings)
+        self._keys = require_master_keys(settings)
         self._settings = settings
         self._database_url = database_url
         self._redis_url = redis_url
@@ -79,6 +81,7 @@ class Gateway:
         self._pool = await connect(self._settings, self._database_url)
         stack.push_async_callback(self._pool.close)
         await require_migrated(self._pool)
+        await require_openable(self._pool, self._keys)
         if self._settings.database.url is not None:
             await warn_of_superuser(self._pool)
         # Until the very end there is somebody to say that this process is stopping.
@@ -88,7 +91,7 @@ class Gateway:
         stack.push_async_callback(spool.close)
         async with self._pool.acquire() as conn:
             mark = await versions.get_database_mark(conn)
-        self._core = core = Core(self._settings, self._pool, mark, self, spool)
+        self._core = core = Core(self._settings, self._keys, self._pool, mark, self, spool)
         recorder = Recorder(self._pool, self._settings.dispatch, spool, core.standings)
         replays = Loop("spool", Replays(self._pool, spool, recorder).work)
         replays.start()

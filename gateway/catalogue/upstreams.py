@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gateway.catalogue.upstream_secrets import HEADERS, keep_secrets, opened
 from gateway.errors import UserError
+from gateway.sealing import MasterKeys
 from gateway.store import providers as store
 from gateway.store import syncs
 from gateway.store.connection import Connection, Pool, transaction
@@ -20,7 +22,7 @@ from providers.refusals import normalised
 from providers.registry import create_provider, is_worked_by_hand
 from providers.transport import Transport
 from schemas.config import Budget, DispatchSettings, SettingsModel, SyncPolicy
-from schemas.providers import ProviderRecord
+from schemas.providers import ProviderRecord, ProviderTerms
 from schemas.upstream import RefusalGroup
 
 #: The option that names an account's currency, whatever its panel says.
@@ -33,18 +35,24 @@ def timeouts(settings: DispatchSettings) -> Timeouts:
     return Timeouts(connect=connect, add=add, read=max(add / 2, connect * 1.5), services=add)
 
 
-def adapt(record: ProviderRecord, transport: Transport) -> tuple[Provider, Budget]:
+def adapt(
+    record: ProviderRecord, transport: Transport, keys: MasterKeys
+) -> tuple[Provider, Budget]:
     """The adapter of an account, and what we spend there.
 
     Raises:
-        BadAccount: when the account's options cannot work.
+        BadAccount: when the account's options cannot work, or its secrets do not open.
     """
-    budget = budget_of(record)
-    policy_of(record, SyncPolicy())
-    return create_provider(record.kind, account_of(record), transport), budget
+    return _adapter_of(opened(record, keys), transport)
 
 
-def budget_of(record: ProviderRecord) -> Budget:
+def _adapter_of(terms: ProviderTerms, transport: Transport) -> tuple[Provider, Budget]:
+    budget = budget_of(terms)
+    policy_of(terms, SyncPolicy())
+    return create_provider(terms.kind, account_of(terms), transport), budget
+
+
+def budget_of(record: ProviderRecord | ProviderTerms) -> Budget:
     """What we spend at an account.
 
     Raises:
@@ -57,14 +65,14 @@ def budget_of(record: ProviderRecord) -> Budget:
         raise _bad_option(record, error) from None
 
 
-def account_of(record: ProviderRecord) -> ProviderAccount:
+def account_of(terms: ProviderTerms) -> ProviderAccount:
     """What an adapter needs to know of an account: all but what is for ourselves."""
     ours = Budget.model_fields.keys() | SyncPolicy.model_fields.keys()
-    theirs = {k: v for k, v in record.options.items() if k not in ours}
-    return ProviderAccount(record.name, record.url, record.key, theirs)
+    theirs = {k: v for k, v in terms.options.items() if k not in ours}
+    return ProviderAccount(terms.name, terms.url, terms.key, theirs)
 
 
-def policy_of(record: ProviderRecord, default: SyncPolicy) -> SyncPolicy:
+def policy_of(record: ProviderRecord | ProviderTerms, default: SyncPolicy) -> SyncPolicy:
     """How an account's catalogue is followed: its own options, and the settings for the rest.
 
     Raises:
@@ -78,7 +86,7 @@ def policy_of(record: ProviderRecord, default: SyncPolicy) -> SyncPolicy:
         raise _bad_option(record, error) from None
 
 
-def _bad_option(record: ProviderRecord, error: ValidationError) -> BadAccount:
+def _bad_option(record: ProviderRecord | ProviderTerms, error: ValidationError) -> BadAccount:
     first = error.errors()[0]
     return BadAccount(f"provider {record.name}: {first['loc'][0]}: {first['msg']}")
 
@@ -108,6 +116,7 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
     key: str,
     options: dict[str, Any],
     settings: SettingsModel,
+    keys: MasterKeys,
 ) -> ProviderRecord:
     """Add an account, after the panel has answered with its balance in a currency that we know.
 
@@ -120,11 +129,11 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
     if await store.get_provider(conn, name) is not None:
         raise UserError(f"there is a provider {name} already: choose another name")
     house = settings.currency
-    candidate = ProviderRecord(0, name, kind, url, key, house, options, None, None, 0)
+    terms = ProviderTerms(name, kind, url, key, options)
     try:
-        adapter, _ = adapt(candidate, transport)
+        adapter, _ = _adapter_of(terms, transport)
         by_hand = is_worked_by_hand(kind)
-        _require_address(candidate)
+        _require_address(terms)
         currency_there = None if by_hand else (await adapter.balance()).currency
     except BadAccount as error:
         raise UserError(str(error)) from None
@@ -133,14 +142,16 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
     stored = _as_stored(options)
     currency = currency_there or house
     exchange_of(settings, name, currency)
-    await store.insert_provider(conn, name, kind, url, key, currency, stored)
+    async with transaction(conn):
+        made = await store.insert_provider(conn, name, kind, url, currency, stored)
+        await keep_secrets(conn, made, terms, keys)
     return await find_provider(conn, name)
 
 
-def _require_address(record: ProviderRecord) -> None:
+def _require_address(terms: ProviderTerms) -> None:
     """Raises ``UserError`` for an upstream that is no people and lacks its address or key."""
-    if not is_worked_by_hand(record.kind) and not (record.url.strip() and record.key.strip()):
-        raise UserError(f"{record.name}: a provider of kind {record.kind} needs --url and --key")
+    if not is_worked_by_hand(terms.kind) and not (terms.url.strip() and terms.key.strip()):
+        raise UserError(f"{terms.name}: a provider of kind {terms.kind} needs --url and --key")
 
 
 async def pause_provider(conn: Connection, name: str, reason: str | None) -> ProviderRecord:
@@ -162,8 +173,9 @@ async def change_provider(
     pool: Pool,
     transport: Transport,
     name: str,
-    change: Callable[[ProviderRecord], ProviderRecord],
+    change: Callable[[ProviderTerms], ProviderTerms],
     settings: SettingsModel,
+    keys: MasterKeys,
 ) -> ProviderRecord:
     """Give an account another address, key or options; lanes follow within a second.
 
@@ -172,36 +184,39 @@ async def change_provider(
     up its option ``currency`` needs to hear what the panel counts in.
 
     Raises:
+        BadAccount: when its secrets do not open.
         UserError: when there is no such account, the result cannot work, or there is no exchange
             rate for its currency.
     """
     async with pool.acquire() as conn:
-        before = await find_provider(conn, name)
+        before = opened(await find_provider(conn, name), keys)
     told = await _currency_instead(before, change(before), transport, settings)
     async with pool.acquire() as conn, transaction(conn):
         record = await store.lock_provider(conn, name)
         if record is None:
             return await find_provider(conn, name)  # raises, with the known names
-        changed = change(record)
+        changed = change(opened(record, keys))
         try:
-            adapt(changed, transport)
+            _adapter_of(changed, transport)
         except BadAccount as error:
             raise UserError(str(error)) from None
         _require_address(changed)
         options = _as_stored(changed.options)
-        await store.set_provider_address(conn, record.id, changed.url, changed.key)
+        await store.set_provider_address(conn, record.id, changed.url)
         await store.set_provider_options(conn, record.id, options)
-        return await _count_in(conn, changed, told, settings)
+        await keep_secrets(conn, record.id, changed, keys)
+        await _count_in(conn, record, changed, told, settings)
+        return await find_provider(conn, name)
 
 
 async def _currency_instead(
-    before: ProviderRecord, after: ProviderRecord, transport: Transport, settings: SettingsModel
+    before: ProviderTerms, after: ProviderTerms, transport: Transport, settings: SettingsModel
 ) -> str | None:
     """What the panel says that it counts in, where the option that said so is given up."""
     if _CURRENCY not in before.options or _CURRENCY in after.options:
         return None
     try:
-        adapter, _ = adapt(after, transport)
+        adapter, _ = _adapter_of(after, transport)
         return (await adapter.balance()).currency or settings.currency
     except BadAccount as error:
         raise UserError(str(error)) from None
@@ -212,26 +227,34 @@ async def _currency_instead(
 
 
 async def _count_in(
-    conn: Connection, record: ProviderRecord, told: str | None, settings: SettingsModel
-) -> ProviderRecord:
+    conn: Connection,
+    record: ProviderRecord,
+    changed: ProviderTerms,
+    told: str | None,
+    settings: SettingsModel,
+) -> None:
     """Store the currency that the option names, else what was ``told``.
 
     Costs are converted anew by a sync that is due at once.
     """
-    named = record.options.get(_CURRENCY)
+    named = changed.options.get(_CURRENCY)
     currency = named if isinstance(named, str) else told or record.currency
     if currency == record.currency:
-        return record
+        return
     exchange_of(settings, record.name, currency)
     await store.set_provider_currency(conn, record.id, currency)
     await syncs.set_sync_due(conn, record.id)
-    return replace(record, currency=currency, balance=None, balance_at=None)
 
 
 def _as_stored(options: dict[str, Any]) -> str:
-    """The options as JSON that the database takes. Raises ``UserError`` where there is none."""
+    """The options as JSON that the database takes, without those that are kept sealed.
+
+    Raises:
+        UserError: where there is none.
+    """
     try:
-        text = json.dumps(options, ensure_ascii=False)
+        json.dumps(options)
+        text = json.dumps({k: v for k, v in options.items() if k != HEADERS}, ensure_ascii=False)
         text.encode()
     except (TypeError, ValueError):
         raise UserError("an option is neither text, number, flag, list nor mapping") from None
@@ -240,7 +263,7 @@ def _as_stored(options: dict[str, Any]) -> str:
     return text
 
 
-def taught(record: ProviderRecord, text: str, group: RefusalGroup) -> ProviderRecord:
+def taught(terms: ProviderTerms, text: str, group: RefusalGroup) -> ProviderTerms:
     """The account, with an operator's decision on what a refusal in these words means.
 
     Raises:
@@ -248,10 +271,10 @@ def taught(record: ProviderRecord, text: str, group: RefusalGroup) -> ProviderRe
     """
     if not normalised(text):
         raise UserError("the text is empty: give the panel's words exactly as the attempt shows")
-    known = record.options.get("known_refusals", {})
+    known = terms.options.get("known_refusals", {})
     others = {t: g for t, g in known.items() if normalised(t) != normalised(text)}
-    options = record.options | {"known_refusals": {**others, text: str(group)}}
-    return replace(record, options=options)
+    options = terms.options | {"known_refusals": {**others, text: str(group)}}
+    return replace(terms, options=options)
 
 
 async def find_provider(conn: Connection, name: str) -> ProviderRecord:

@@ -23,6 +23,7 @@ from gateway.cli import (
     review,
     routes,
     running,
+    sealed_secrets,
     services,
 )
 from gateway.embedded import EmbeddedError
@@ -48,6 +49,7 @@ _GROUPS = (
     backups,
     engines,
     databases,
+    sealed_secrets,
 )
 
 

@@ -15,6 +15,7 @@ from gateway.cli.session import (
     run_with_database,
     settings_of,
     show,
+    with_kept_secrets,
 )
 from gateway.database import migrate_database
 from gateway.money.audit import Audit, audit
@@ -95,7 +96,7 @@ def _report(found: Audit) -> str:
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
-    settings = settings_of(arguments)
+    settings = with_kept_secrets(settings_of(arguments))
     applied = asyncio.run(migrate_database(settings, database_url_of(settings)))
     show(
         arguments,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from gateway.app import Gateway
 from gateway.catalogue import importing, upstreams
-from gateway.cli.session import PEPPER_FILE, with_pepper
-from gateway.config import Settings, require_pepper
+from gateway.cli.session import PEPPER_FILE, keep_master_key
+from gateway.config import Settings, require_master_keys, require_pepper
 from gateway.database import connect, migrate_database
 from gateway.embedded import EmbeddedEngines
 from gateway.embedded.child import Child
@@ -60,7 +60,7 @@ async def run(settings: Settings, data_dir: Path, ready_file: Path | None) -> in
     _tell(f"Starting PostgreSQL, Valkey and the sandbox panel in {data_dir}")
     async with own as addresses, _sandbox(data_dir) as (panel, panel_key, child):
         _keep_pepper(data_dir)
-        settings = with_pepper(_for_demo(settings, data_dir))
+        settings = keep_master_key(_for_demo(settings, data_dir))
         await migrate_database(settings, addresses.database_url)
         pool = await connect(settings, addresses.database_url)
         try:
@@ -174,7 +174,7 @@ async def _connect_sandbox(
         record = await _account(settings, conn, transport, panel, panel_key)
         if await services.list_services(conn):
             return
-        adapter, _ = upstreams.adapt(record, transport)
+        adapter, _ = upstreams.adapt(record, transport, require_master_keys(settings))
         catalogue = await adapter.services()
     _tell(f"Importing {len(catalogue.services)} services")
     await importing.import_services(pool, record, catalogue, settings)
@@ -194,9 +194,10 @@ async def _account(
             key=panel_key,
             options=dict(_BUDGET),
             settings=settings,
+            keys=require_master_keys(settings),
         )
     # Its port is another one at each start.
-    await providers.set_provider_address(conn, known.id, panel, panel_key)
+    await providers.set_provider_address(conn, known.id, panel)
     return await upstreams.find_provider(conn, _SANDBOX)
 
 

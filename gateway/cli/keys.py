@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.cli.session import number, printing_flags, run_with_database, show, with_pepper
+from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.config import Settings, require_pepper
 from gateway.errors import UserError
 from gateway.resellers import accounts
@@ -79,7 +79,7 @@ async def _issue(arguments: argparse.Namespace, settings: Settings, pool: Pool) 
     terms = _changed(arguments, ANY_USE)
     async with pool.acquire() as conn:
         key_id, key = await accounts.issue_key(
-            conn, arguments.name, require_pepper(with_pepper(settings)), terms
+            conn, arguments.name, require_pepper(settings), terms
         )
     show(
         arguments,

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.catalogue import upstreams
+from gateway.catalogue.upstream_secrets import opened
 from gateway.cli.session import number, run_with_database, show
-from gateway.config import Settings
+from gateway.config import Settings, require_master_keys
 from gateway.errors import UserError
 from gateway.store.connection import Pool
 from providers.findings import Finding, Report
@@ -61,7 +62,7 @@ async def _probe(arguments: argparse.Namespace, settings: Settings, pool: Pool) 
 
     timeouts = upstreams.timeouts(settings.dispatch)
     async with ListeningTransport(timeouts, pause) as transport:
-        account = upstreams.account_of(record)
+        account = upstreams.account_of(opened(record, require_master_keys(settings)))
         report = await probe(record.kind, account, transport, questions, tell)
     show(arguments, _fields(record.name, report), text=lambda: _advice(record.name, report))
     return 0 if report.works else 1

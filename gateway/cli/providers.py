@@ -8,7 +8,7 @@ from gateway.cli import probing, upstream_accounts
 from gateway.cli.changes import planned
 from gateway.cli.session import printing_flags, run_with_database, show
 from gateway.cli.upstream_accounts import account_fields, options_from, speaking_to
-from gateway.config import Settings
+from gateway.config import Settings, require_master_keys
 from gateway.store import providers as store
 from gateway.store.connection import Pool
 from providers.registry import provider_kinds
@@ -72,6 +72,7 @@ async def _add(arguments: argparse.Namespace, settings: Settings, pool: Pool) ->
             key=arguments.key,
             options=options_from(arguments.set),
             settings=settings,
+            keys=require_master_keys(settings),
         )
     show(arguments, account_fields(made))
     return 0

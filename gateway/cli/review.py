@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.catalogue.upstreams import timeouts
 from gateway.cli.session import number, printing_flags, run_with_database, show
-from gateway.config import Settings
+from gateway.config import Settings, require_master_keys
 from gateway.errors import UserError
 from gateway.orders.resolutions import require_known_upstream, resolve_order
 from gateway.orders.resolving import Word
@@ -195,7 +195,9 @@ async def _resolve(arguments: argparse.Namespace, settings: Settings, pool: Pool
     word = _word(arguments)
     if word.upstream_id is not None and not arguments.unchecked:
         async with Transport(timeouts(settings.dispatch)) as transport:
-            await require_known_upstream(pool, transport, arguments.id, word.upstream_id)
+            await require_known_upstream(
+                pool, transport, require_master_keys(settings), arguments.id, word.upstream_id
+            )
     done = await resolve_order(
         pool, arguments.id, word, correction_ms=settings.tracking.correction_ms
     )

@@ -18,11 +18,12 @@ from gateway.cli import demo
 from gateway.cli.session import (
     addresses_of,
     common_flags,
+    keep_master_key,
     number,
     settings_of,
-    with_pepper,
+    with_kept_secrets,
 )
-from gateway.config import Settings, data_dir_of, require_pepper
+from gateway.config import Settings, data_dir_of, require_master_keys, require_pepper
 from gateway.database import migrate_database
 from gateway.embedded import Addresses, EmbeddedEngines
 from gateway.errors import UserError
@@ -100,22 +101,26 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    settings = with_pepper(_settings(arguments))
+    settings = with_kept_secrets(_settings(arguments))
     require_pepper(settings)
+    if settings.database.url is not None:
+        require_master_keys(settings)
     if arguments.as_worker is not None:
         return run_until_stopped(_work(settings, arguments.role, *arguments.as_worker))
 
     async def serve() -> int:
         async with engines(settings) as (addresses, failed):
+            ready = settings
             if settings.database.url is None:
                 # Nobody else looks after these engines' database. Commands on the same data
                 # directory reach it already, and say so while it lacks migrations.
-                await migrate_database(settings, addresses.database_url)
+                ready = keep_master_key(settings)
+                await migrate_database(ready, addresses.database_url)
             if arguments.workers is not None:
                 flags = _worker_flags(arguments)
-                async with supervise(settings, arguments.role, arguments.workers, flags) as those:
+                async with supervise(ready, arguments.role, arguments.workers, flags) as those:
                     return await _stay(those.api_url, failed)
-            gateway = Gateway(settings, addresses.database_url, addresses.redis_url, arguments.role)
+            gateway = Gateway(ready, addresses.database_url, addresses.redis_url, arguments.role)
             async with gateway:
                 _spare_the_collector()
                 return await _stay(gateway.api_url, failed)

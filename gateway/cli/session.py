@@ -13,12 +13,15 @@ from pydantic import SecretStr
 from gateway.config import Settings, data_dir_of, load_settings
 from gateway.database import connect, require_migrated
 from gateway.embedded import Addresses, running_addresses
+from gateway.embedded.files import write_private
 from gateway.errors import UserError
 from gateway.log import configure_logging
+from gateway.sealing import new_key
 from gateway.store.connection import Pool
 from schemas.money import BadAmount, Micros, parse_amount, parse_rate
 
 PEPPER_FILE = "pepper"
+MASTER_KEYS_FILE = "master_keys"
 
 
 def common_flags() -> argparse.ArgumentParser:
@@ -93,16 +96,24 @@ def addresses_of(settings: Settings) -> Addresses:
     return Addresses(database.get_secret_value(), redis.get_secret_value())
 
 
-def with_pepper(settings: Settings) -> Settings:
-    """The settings with the pepper that a demo generated, where none is configured."""
-    if settings.security.pepper is not None:
-        return settings
-    try:
-        kept = (data_dir_of(settings) / PEPPER_FILE).read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        return settings
-    security = settings.security.model_copy(update={"pepper": SecretStr(kept)})
+def with_kept_secrets(settings: Settings) -> Settings:
+    """The settings with what was generated in the data directory, where nothing is configured."""
+    kept: dict[str, SecretStr] = {}
+    for name, file in (("pepper", PEPPER_FILE), ("master_keys", MASTER_KEYS_FILE)):
+        path = data_dir_of(settings) / file
+        if getattr(settings.security, name) is None and path.is_file():
+            kept[name] = SecretStr(path.read_text(encoding="ascii").strip())
+    security = settings.security.model_copy(update=kept)
     return settings.model_copy(update={"security": security})
+
+
+def keep_master_key(settings: Settings) -> Settings:
+    """Settings for embedded engines: a master key is made in their data directory if none is."""
+    found = with_kept_secrets(settings)
+    if found.security.master_keys is None:
+        write_private(data_dir_of(settings) / MASTER_KEYS_FILE, new_key() + "\n")
+        found = with_kept_secrets(settings)
+    return found
 
 
 def database_url_of(settings: Settings) -> str:
@@ -138,7 +149,7 @@ def run_with_database(
     owner: bool = False,
 ) -> int:
     """Run an asynchronous command on the database, as its owner if it changes tables."""
-    settings = settings_of(arguments)
+    settings = with_kept_secrets(settings_of(arguments))
     # A command says itself what it did.
     configure_logging("warning", settings.log.format)
 

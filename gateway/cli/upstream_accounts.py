@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 
 from gateway.catalogue import upstreams
+from gateway.catalogue.upstream_secrets import HEADERS
 from gateway.cli.session import run_with_database, show
-from gateway.config import Settings
+from gateway.config import Settings, require_master_keys
 from gateway.errors import UserError
 from gateway.store.connection import Pool
 from providers.account import BadAccount
@@ -18,10 +19,10 @@ from providers.base import Provider
 from providers.errors import ProviderError
 from providers.transport import Transport
 from schemas.money import format_amount
-from schemas.providers import ProviderRecord
+from schemas.providers import ProviderRecord, ProviderTerms
 from schemas.upstream import RefusalGroup
 
-#: Headers may carry a second secret.
+#: Headers may carry a second secret, and are sealed with their names.
 _MASKED = "***"
 
 
@@ -89,7 +90,7 @@ async def speaking_to(settings: Settings, record: ProviderRecord) -> AsyncIterat
     """The adapter of an account; what the upstream does wrong becomes one clear line."""
     async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
         try:
-            yield upstreams.adapt(record, transport)[0]
+            yield upstreams.adapt(record, transport, require_master_keys(settings))[0]
         except (ProviderError, BadAccount) as error:
             raise UserError(f"{record.name}: {error}") from None
 
@@ -102,18 +103,15 @@ def account_fields(record: ProviderRecord) -> dict[str, object]:
         "kind": record.kind,
         "url": record.url,
         "currency": record.currency,
-        "options": _shown(record.options),
+        "options": _shown(record),
         "held": record.held_reason if record.holds else None,
         "paused": record.paused_reason,
         "balance": None if record.balance is None else format_amount(record.balance),
     }
 
 
-def _shown(options: Mapping[str, Any]) -> dict[str, Any]:
-    headers = options.get("headers")
-    if not isinstance(headers, Mapping):
-        return dict(options)
-    return {**options, "headers": dict.fromkeys(headers, _MASKED)}
+def _shown(record: ProviderRecord) -> dict[str, Any]:
+    return record.options | ({HEADERS: _MASKED} if HEADERS in record.secrets else {})
 
 
 async def _set(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
@@ -121,16 +119,18 @@ async def _set(arguments: argparse.Namespace, settings: Settings, pool: Pool) ->
     if not given and not arguments.unset and arguments.url is None and arguments.key is None:
         raise UserError("nothing to change: give --set, --unset, --url or --key")
 
-    def change(record: ProviderRecord) -> ProviderRecord:
+    def change(terms: ProviderTerms) -> ProviderTerms:
         return replace(
-            record,
-            url=record.url if arguments.url is None else arguments.url,
-            key=record.key if arguments.key is None else arguments.key,
-            options=_without(record.options, arguments.unset) | given,
+            terms,
+            url=terms.url if arguments.url is None else arguments.url,
+            key=terms.key if arguments.key is None else arguments.key,
+            options=_without(terms.options, arguments.unset) | given,
         )
 
     async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
-        changed = await upstreams.change_provider(pool, transport, arguments.name, change, settings)
+        changed = await upstreams.change_provider(
+            pool, transport, arguments.name, change, settings, require_master_keys(settings)
+        )
     show(arguments, account_fields(changed))
     return 0
 
@@ -146,10 +146,12 @@ def _without(options: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
 async def _teach(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
     group = RefusalGroup(arguments.group)
 
-    def change(record: ProviderRecord) -> ProviderRecord:
-        return upstreams.taught(record, arguments.text, group)
+    def change(terms: ProviderTerms) -> ProviderTerms:
+        return upstreams.taught(terms, arguments.text, group)
 
     async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
-        changed = await upstreams.change_provider(pool, transport, arguments.name, change, settings)
+        changed = await upstreams.change_provider(
+            pool, transport, arguments.name, change, settings, require_master_keys(settings)
+        )
     show(arguments, account_fields(changed))
     return 0

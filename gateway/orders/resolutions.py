@@ -8,14 +8,15 @@ from gateway.catalogue.upstreams import adapt
 from gateway.errors import UserError
 from gateway.orders.resolving import IN_DOUBT, Case, Outcome, Word, resolve
 from gateway.orders.settling import report, write_changes
+from gateway.sealing import MasterKeys
 from gateway.store import attempts, doubts, orders, providers, schedules
 from gateway.store.connection import Connection, Pool, transaction
+from providers.base import Provider
 from providers.errors import ProviderError
 from providers.registry import is_worked_by_hand
 from providers.transport import Transport
 from schemas.doubts import Decision, ResolutionRecord
 from schemas.orders import AttemptState, Order, OrderState, Placement
-from schemas.providers import ProviderRecord
 
 log = structlog.get_logger()
 
@@ -100,7 +101,7 @@ async def _write(conn: Connection, case: Case, outcome: Outcome, word: Word) -> 
 
 
 async def require_known_upstream(
-    pool: Pool, transport: Transport, order_id: int, upstream_id: str
+    pool: Pool, transport: Transport, keys: MasterKeys, order_id: int, upstream_id: str
 ) -> None:
     """Ask the upstream whether it has the order that an operator names.
 
@@ -118,18 +119,17 @@ async def require_known_upstream(
         raise UserError(f"{upstream_id} is order {owner} already: look for another id")
     assert record is not None
     if not is_worked_by_hand(record.kind):
-        await _ask(record, transport, upstream_id)
+        await _ask(adapt(record, transport, keys)[0], record.name, upstream_id)
 
 
-async def _ask(record: ProviderRecord, transport: Transport, upstream_id: str) -> None:
-    adapter, _ = adapt(record, transport)
+async def _ask(adapter: Provider, provider: str, upstream_id: str) -> None:
     try:
         status = (await adapter.status([upstream_id])).get(upstream_id)
     except ProviderError as error:
         raise UserError(
-            f"{record.name} cannot be asked for {upstream_id} ({error}): try again, or add "
+            f"{provider} cannot be asked for {upstream_id} ({error}): try again, or add "
             "--unchecked if you have seen the order there"
         ) from None
     if status is None or status.error is not None:
         said = status.error if status and status.error else "nothing"
-        raise UserError(f"{record.name} does not have order {upstream_id}: it says {said!r}")
+        raise UserError(f"{provider} does not have order {upstream_id}: it says {said!r}")

@@ -6,26 +6,31 @@ from datetime import timedelta
 from gateway.store.connection import Connection, Record
 from schemas.money import Micros
 from schemas.providers import ProviderRecord
+from schemas.secrets import Sealed
 
-_SELECT = """select id, name, kind, url, key, currency, options, held_until, held_reason, holds,
-                    paused_reason, balance, balance_at
-               from provider"""
+_SELECT = """select p.id, p.name, p.kind, p.url, p.currency, p.options, p.held_until,
+                    p.held_reason, p.holds, p.paused_reason, p.balance, p.balance_at,
+                    array(select (s.name, s.key_id, s.sealed, s.version) from secret s
+                           where s.owner = 'provider' and s.owner_id = p.id) as secrets
+               from provider p"""
 
 
 def _read(row: Record) -> ProviderRecord:
     values = dict(row)
-    return ProviderRecord(**(values | {"options": json.loads(values["options"])}))
+    values["options"] = json.loads(values["options"])
+    values["secrets"] = {name: Sealed(*sealed) for name, *sealed in values["secrets"]}
+    return ProviderRecord(**values)
 
 
 async def insert_provider(
-    conn: Connection, name: str, kind: str, url: str, key: str, currency: str, options: str
+    conn: Connection, name: str, kind: str, url: str, currency: str, options: str
 ) -> int:
     """A new upstream account with its budget, ``options`` as JSON; returns its id."""
     return int(
         await conn.fetchval(
             """with made as (
-                   insert into provider (name, kind, url, key, currency, options)
-                   values ($1, $2, $3, $4, $5, $6) returning id),
+                   insert into provider (name, kind, url, currency, options)
+                   values ($1, $2, $3, $4, $5) returning id),
                budgeted as (
                    insert into budget (provider_id, calls)
                    select id, calls from made cross join unnest(array['adds', 'reads']) as calls)
@@ -33,23 +38,20 @@ async def insert_provider(
             name,
             kind,
             url,
-            key,
             currency,
             options,
         )
     )
 
 
-async def set_provider_address(conn: Connection, provider_id: int, url: str, key: str) -> None:
+async def set_provider_address(conn: Connection, provider_id: int, url: str) -> None:
     """Point an account at another address of the same panel."""
-    await conn.execute(
-        "update provider set url = $2, key = $3 where id = $1", provider_id, url, key
-    )
+    await conn.execute("update provider set url = $2 where id = $1", provider_id, url)
 
 
 async def lock_provider(conn: Connection, name: str) -> ProviderRecord | None:
     """The account of that name, which nobody else changes until the transaction ends."""
-    row = await conn.fetchrow(f"{_SELECT} where name = $1 for update", name)
+    row = await conn.fetchrow(f"{_SELECT} where p.name = $1 for update of p", name)
     return _read(row) if row else None
 
 
@@ -70,18 +72,18 @@ async def set_provider_currency(conn: Connection, provider_id: int, currency: st
 
 async def list_providers(conn: Connection) -> list[ProviderRecord]:
     """All accounts, by id."""
-    return [_read(r) for r in await conn.fetch(f"{_SELECT} order by id")]
+    return [_read(r) for r in await conn.fetch(f"{_SELECT} order by p.id")]
 
 
 async def get_provider(conn: Connection, name: str) -> ProviderRecord | None:
     """The account of that name."""
-    row = await conn.fetchrow(f"{_SELECT} where name = $1", name)
+    row = await conn.fetchrow(f"{_SELECT} where p.name = $1", name)
     return _read(row) if row else None
 
 
 async def get_provider_by_id(conn: Connection, provider_id: int) -> ProviderRecord | None:
     """The account with that id."""
-    row = await conn.fetchrow(f"{_SELECT} where id = $1", provider_id)
+    row = await conn.fetchrow(f"{_SELECT} where p.id = $1", provider_id)
     return _read(row) if row else None
 
 

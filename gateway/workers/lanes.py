@@ -177,9 +177,9 @@ async def _stop(lanes: AccountLanes) -> None:
 
 
 def _same_account(ours: ProviderRecord, theirs: ProviderRecord) -> bool:
-    return (ours.kind, ours.url, ours.key, ours.options) == (
+    return (ours.kind, ours.url, ours.secrets, ours.options) == (
         theirs.kind,
         theirs.url,
-        theirs.key,
+        theirs.secrets,
         theirs.options,
     )

@@ -22,7 +22,7 @@ from tests.bench.bare import Instructions
 from tests.bench.load import Measurement, Result
 from tests.bench.processor import with_children
 from tests.sandbox_process import SandboxProcess
-from tests.world import PEPPER, Customer, World
+from tests.world import MASTER_KEYS, PEPPER, Customer, World
 
 ROOT = Path(__file__).resolve().parents[2]
 RESELLERS = 200
@@ -112,6 +112,7 @@ async def gateway(
         "SMM_DATABASE__URL": engines.database_url,
         "SMM_REDIS__URL": engines.redis_url,
         "SMM_SECURITY__PEPPER": PEPPER,
+        "SMM_SECURITY__MASTER_KEYS": MASTER_KEYS,
         "SMM_LIMITS__REQUESTS_PER_SECOND": "100000",
         "SMM_LIMITS__BURST": "1000000",
     }

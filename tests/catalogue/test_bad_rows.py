@@ -15,7 +15,7 @@ from schemas.config import SettingsModel
 from schemas.providers import ProviderRecord
 from schemas.upstream import UpstreamCatalogue
 from tests.providers.wire import Upstream, says
-from tests.world import World
+from tests.world import KEYS, World
 
 _SETTINGS = SettingsModel()
 _SOUND = {
@@ -36,7 +36,7 @@ def _answer(*rows: dict[str, Any]) -> str:
 
 async def _read(provider: ProviderRecord) -> UpstreamCatalogue:
     async with Transport() as transport:
-        return await adapt(provider, transport)[0].services()
+        return await adapt(provider, transport, KEYS)[0].services()
 
 
 async def _for_sale(pool: Pool) -> set[str]:

@@ -16,7 +16,7 @@ from providers.transport import Transport
 from schemas.config import SettingsModel
 from schemas.providers import ProviderRecord
 from tests.providers.wire import Upstream, says
-from tests.world import World
+from tests.world import KEYS, World
 
 CATALOGUES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "catalogues"
 SETTINGS = SettingsModel(exchange_rates={"VND": "0.000039"})
@@ -29,7 +29,7 @@ needs_catalogues = pytest.mark.skipif(
 async def read(pool: Pool, provider: ProviderRecord) -> Imported:
     """Ask the panel for its catalogue, and import all of it."""
     async with Transport() as transport:
-        catalogue = await adapt(provider, transport)[0].services()
+        catalogue = await adapt(provider, transport, KEYS)[0].services()
     return await import_services(pool, provider, catalogue, SETTINGS)
 
 
@@ -57,7 +57,7 @@ async def test_a_live_catalogue_is_imported_and_a_second_time_changes_nothing(
         again = await read(pool, provider)
         assert (len(again.added), len(again.known)) == (0, added)
         async with Transport() as transport:
-            catalogue = await adapt(provider, transport)[0].services()
+            catalogue = await adapt(provider, transport, KEYS)[0].services()
         synced = await sync_catalogue(pool, provider, catalogue, SETTINGS)
         assert synced.is_empty
     async with pool.acquire() as conn:

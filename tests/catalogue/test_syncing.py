@@ -24,7 +24,7 @@ from schemas.providers import ProviderRecord
 from schemas.upstream import UpstreamCatalogue, UpstreamService
 from tests.conftest import eventually
 from tests.providers.wire import Upstream, says
-from tests.world import World
+from tests.world import KEYS, World
 
 _SETTINGS = SettingsModel()
 _ROW = UpstreamService(
@@ -285,7 +285,7 @@ async def transport() -> AsyncIterator[Transport]:
 
 def _syncs(pool: Pool, transport: Transport, sync_ms: int = 60_000) -> CatalogueSyncs:
     settings = SettingsModel(catalogue={"sync_ms": sync_ms})
-    return CatalogueSyncs(pool, settings, lambda record: adapt(record, transport)[0])
+    return CatalogueSyncs(pool, settings, lambda record: adapt(record, transport, KEYS)[0])
 
 
 async def _make_due(pool: Pool) -> None:
@@ -297,7 +297,7 @@ async def test_a_catalogue_is_synced_when_it_is_due_by_one_process(
 ) -> None:
     async with Upstream(says(_answer("1.00", "2.00"))) as panel:
         provider = await world.provider(panel.url)
-        catalogue = await adapt(provider, transport)[0].services()
+        catalogue = await adapt(provider, transport, KEYS)[0].services()
         done = await import_services(pool, provider, catalogue, _SETTINGS)
         panel.behaviour = says(_answer("1.20", "2.00"))
         crowd = [_syncs(pool, transport) for _ in range(4)]
@@ -316,7 +316,7 @@ async def test_a_broken_answer_changes_nothing_and_is_remembered_with_its_reason
 ) -> None:
     async with Upstream(says(_answer("1.00"))) as panel:
         provider = await world.provider(panel.url)
-        catalogue = await adapt(provider, transport)[0].services()
+        catalogue = await adapt(provider, transport, KEYS)[0].services()
         done = await import_services(pool, provider, catalogue, _SETTINGS)
         panel.behaviour = says(answer)
         await _make_due(pool)
@@ -341,6 +341,7 @@ async def test_an_account_in_another_currency_needs_an_exchange_rate(
     euro = SettingsModel(exchange_rates={"EUR": "1.08"})
     async with Upstream(says('{"balance":"10.00","currency":"EUR"}')) as panel:
         account: dict[str, Any] = {"kind": "panel_v2", "url": panel.url, "key": "k", "options": {}}
+        account["keys"] = KEYS
         async with pool.acquire() as conn:
             with pytest.raises(
                 UserError, match=r"set exchange_rates\.EUR to what one EUR is worth"
@@ -354,7 +355,7 @@ async def test_a_gateway_syncs_by_itself(world: World, open_gateway: Any, pool: 
     async with Upstream(says(_answer("1.00"))) as panel:
         provider = await world.provider(panel.url)
         async with Transport() as transport:
-            catalogue = await adapt(provider, transport)[0].services()
+            catalogue = await adapt(provider, transport, KEYS)[0].services()
         quick = {"sync_ms": 200}
         settings = SettingsModel(catalogue=quick)
         done = await import_services(pool, provider, catalogue, settings)
@@ -394,7 +395,7 @@ async def test_an_account_that_is_worked_by_hand_has_no_catalogue_to_sync(
     pool: Pool, transport: Transport
 ) -> None:
     async with pool.acquire() as conn:
-        await providers.insert_provider(conn, "people", "manual", "", "", "USD", "{}")
+        await providers.insert_provider(conn, "people", "manual", "", "USD", "{}")
         people = await providers.get_provider(conn, "people")
         assert people is not None
         await _syncs(pool, transport).work()

@@ -16,7 +16,7 @@ from gateway.store.connection import open_pool
 from gateway.store.migrate import migrate
 from tests.cli.command import Command, Forks
 from tests.sandbox_process import SandboxProcess
-from tests.world import PEPPER, World
+from tests.world import SECURITY, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ async def open_shop(folder: Path, forks: Forks) -> AsyncIterator[Shop]:
 def running_gateway(addresses: Addresses) -> Gateway:
     """A gateway on these engines, impatient enough for tests."""
     settings = load_settings(
-        security={"pepper": PEPPER},
+        security=SECURITY,
         http={"port": 0},
         dispatch={"idle_ms": 20},
         tracking={"first_ms": 20, "last_ms": 1000, "idle_ms": 20},

@@ -8,7 +8,7 @@ import pytest
 from gateway.embedded import Addresses
 from tests.application_role import as_application
 from tests.cli.command import Command, Forks
-from tests.world import PEPPER
+from tests.world import MASTER_KEYS, PEPPER
 
 
 @pytest.fixture(scope="package")
@@ -30,6 +30,7 @@ def command(engines: Addresses, database_url: str, tmp_path: Path, forks: Forks)
             "SMM_DATABASE__MIGRATION_URL": database_url,
             "SMM_REDIS__URL": engines.redis_url,
             "SMM_SECURITY__PEPPER": PEPPER,
+            "SMM_SECURITY__MASTER_KEYS": MASTER_KEYS,
         },
         forks,
     )

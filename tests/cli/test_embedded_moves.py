@@ -58,8 +58,8 @@ async def _fill(url: str) -> None:
         await world.reseller(f"reseller-{number}", funds="12.345678")
     # More than one piece, with everything that a text can hold.
     await pool.execute(
-        """insert into provider (name, kind, url, key, currency, paused_reason)
-           select 'p' || n, 'panel_v2', 'x', 'tab\t back\\slash "quote" ' || repeat('é', 300),
+        """insert into provider (name, kind, url, currency, paused_reason)
+           select 'p' || n, 'panel_v2', 'tab\t back\\slash "quote" ' || repeat('é', 300),
                   'USD', null
              from generate_series(1, 2000) n"""
     )

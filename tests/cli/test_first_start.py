@@ -12,12 +12,12 @@ from gateway.store import ledger, services
 from gateway.store.connection import Pool
 from tests.conftest import eventually
 from tests.sandbox_process import SandboxProcess
-from tests.world import PEPPER, World
+from tests.world import PEPPER, SECURITY, World
 
 
 @pytest.fixture
 def settings() -> Settings:
-    return load_settings(security={"pepper": PEPPER})
+    return load_settings(security=SECURITY)
 
 
 async def _somebody_waits(pool: Pool) -> bool:

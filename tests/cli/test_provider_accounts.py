@@ -3,13 +3,14 @@
 import asyncio
 import shlex
 
+from gateway.catalogue.upstream_secrets import opened
 from gateway.catalogue.upstreams import find_provider
 from gateway.store.connection import Pool
 from schemas.providers import ProviderRecord
 from tests.cli.command import Command
 from tests.odd_panels import KEY, OddPanel, serving
 from tests.sandbox_process import SandboxProcess
-from tests.world import World
+from tests.world import KEYS, World
 
 
 async def _stored(pool: Pool, name: str) -> ProviderRecord:
@@ -26,12 +27,12 @@ async def test_options_are_set_and_unset_one_by_one(
     shown = await command.json("provider", "set", "upstream", *sets)
     kept = {k: v for k, v in before.options.items() if k != "any_error_is_refusal"}
     changed = {"method": "GET", "rate_multiplier": "0.01", "status_batch": 1}
-    assert (await _stored(pool, "upstream")).options == {
+    assert opened(await _stored(pool, "upstream"), KEYS).options == {
         **kept,
         **changed,
         "headers": {"X-Shop": "secret-2"},
     }
-    assert shown["options"] == {**kept, **changed, "headers": {"X-Shop": "***"}}
+    assert shown["options"] == {**kept, **changed, "headers": "***"}
     assert shown["id"] == before.id
 
 
@@ -41,7 +42,7 @@ async def test_an_account_moves_to_another_address_and_key(
     before = await world.provider("http://127.0.0.1:9/api/v2")
     url = "https://panel.example/api/v2/"
     shown = await command.json("provider", "set", "upstream", "--url", url, "--key", "new-key-1")
-    stored = await _stored(pool, "upstream")
+    stored = opened(await _stored(pool, "upstream"), KEYS)
     assert (stored.url, stored.key, stored.options) == (url, "new-key-1", before.options)
     assert shown["url"] == url
     assert "new-key-1" not in str(shown)

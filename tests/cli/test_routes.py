@@ -9,7 +9,7 @@ from schemas.catalogue import Service
 from schemas.config import SettingsModel
 from tests.cli.command import Command
 from tests.sandbox_process import SandboxProcess
-from tests.world import World
+from tests.world import KEYS, World
 
 
 async def _one_service(world: World, panel: SandboxProcess) -> Service:
@@ -17,7 +17,7 @@ async def _one_service(world: World, panel: SandboxProcess) -> Service:
     record = await world.provider(panel.url, panel.key, "main")
     await world.provider(panel.url, panel.key, "spare")
     async with Transport() as transport:
-        catalogue = await adapt(record, transport)[0].services()
+        catalogue = await adapt(record, transport, KEYS)[0].services()
     await import_services(
         world.pool, record, catalogue, SettingsModel(), choice=Choice(ids=frozenset({"101"}))
     )

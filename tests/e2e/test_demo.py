@@ -101,6 +101,6 @@ async def test_a_second_start_finds_the_key_and_the_orders_of_the_first(
 
 async def test_secrets_are_readable_by_their_owner_alone(demo: Demo) -> None:
     await demo.start()
-    for name in ("pepper", "demo_api_key", "secrets.json"):
+    for name in ("pepper", "master_keys", "demo_api_key", "secrets.json"):
         assert demo.mode(name) == "-rw-------"
     await demo.end(signal.SIGTERM)

@@ -15,7 +15,7 @@ from tests.faults.proxy import COMMIT, COMMITTED, ChaosProxy, Link, Toward
 from tests.gateway_process import GatewayProcess
 from tests.panel_client import PanelClient
 from tests.sandbox_process import SandboxProcess
-from tests.world import PEPPER, World
+from tests.world import MASTER_KEYS, PEPPER, World
 
 _LINK = "https://doubt.example/http"
 NOBODY = "http://127.0.0.1:9/api/v2"
@@ -162,6 +162,7 @@ async def test_a_credit_in_doubt_says_so_and_how_to_find_out(
                 "SMM_DATABASE__URL": proxy.through(database_url),
                 "SMM_REDIS__URL": engines.redis_url,
                 "SMM_SECURITY__PEPPER": PEPPER,
+                "SMM_SECURITY__MASTER_KEYS": MASTER_KEYS,
             },
             forks,
         )

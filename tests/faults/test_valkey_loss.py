@@ -20,7 +20,7 @@ from tests.gateway_process import GatewayProcess
 from tests.panel_client import PanelClient
 from tests.sandbox_process import SandboxProcess
 from tests.valkey_process import ValkeyProcess
-from tests.world import PEPPER, Customer, World
+from tests.world import SECURITY, Customer, World
 
 _NOBODY = "redis://127.0.0.1:9/0"
 _MORE = 15
@@ -87,7 +87,7 @@ async def test_without_any_valkey_calls_and_wrong_keys_are_limited_more_strictly
 ) -> None:
     customer = await world.reseller()
     limits = {"requests_per_second": 1, "burst": 10, "wrong_keys_per_minute": 20}
-    settings = load_settings(security={"pepper": PEPPER}, http={"port": 0}, limits=limits)
+    settings = load_settings(security=SECURITY, http={"port": 0}, limits=limits)
     gateway = Gateway(settings, database_url, _NOBODY)
     async with (
         gateway,

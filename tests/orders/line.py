@@ -25,7 +25,7 @@ from schemas.money import UNIT
 from schemas.orders import AttemptState, OrderState
 from schemas.providers import ProviderRecord
 from tests.sandbox_process import SandboxProcess
-from tests.world import Customer, World
+from tests.world import KEYS, Customer, World
 
 DISPATCH = DispatchSettings(
     timeout_ms=3_000, connect_timeout_ms=1_000, retry_first_ms=10, retry_last_ms=20, hold_ms=20
@@ -176,7 +176,7 @@ async def open_line(
             panel=panel,
             customer=customer,
             provider=provider,
-            adapter=adapt(provider, transport)[0],
+            adapter=adapt(provider, transport, KEYS)[0],
             sender=Sender(world.pool, dispatch, clock, spool),
             tracker=Tracker(world.pool, tracking, clock),
             intake=Intake(world.pool, catalogue, lambda _: None, Receipts(), spool, largest=250),

@@ -13,7 +13,7 @@ from providers.panel_v2 import PanelV2
 from schemas.catalogue import NewRoute
 from tests.orders.line import Line, open_line
 from tests.sandbox_process import SandboxProcess
-from tests.world import World
+from tests.world import KEYS, World
 
 #: What both panels call the service.
 UPSTREAM = "101"
@@ -77,5 +77,5 @@ async def open_pair(
         async with world.pool.acquire() as conn:
             await line.catalogue.refresh(conn)
         assert isinstance(line.adapter, PanelV2)
-        adapter = adapt(record, line.adapter._transport)[0]
+        adapter = adapt(record, line.adapter._transport, KEYS)[0]
         yield Pair(line, replace(line, provider=record, adapter=adapter, panel=other), service.id)

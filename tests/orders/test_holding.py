@@ -59,16 +59,12 @@ async def test_orders_wait_while_the_account_has_no_funds_and_go_on_after_a_top_
 async def test_orders_wait_while_the_key_is_bad_and_go_on_with_a_good_one(
     line: Line, open_gateway: OpenGateway
 ) -> None:
-    async with line.pool.acquire() as conn:
-        await providers.set_provider_address(conn, line.provider.id, line.provider.url, "wrong")
+    await line.world.set_key(line.provider, "wrong")
     made = await line.place(*[faulty(name=str(n)) for n in range(3)])
     async with open_gateway():
         await eventually(lambda: _is_held(line.pool))
         assert await line.spent() == len(made) * _PRICE
-        async with line.pool.acquire() as conn:
-            await providers.set_provider_address(
-                conn, line.provider.id, line.provider.url, line.provider.key
-            )
+        await line.world.set_key(line.provider, line.panel.key)
         await eventually(lambda: _placed(line, len(made)))
     await line.world.assert_sound()
 

@@ -22,7 +22,7 @@ from tests.conftest import OpenGateway, eventually
 from tests.orders.line import DISPATCH
 from tests.panel_client import PanelClient
 from tests.sandbox_process import SandboxProcess
-from tests.world import World
+from tests.world import KEYS, World
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ async def test_a_low_balance_is_told_once_for_each_time_that_it_runs_low(
 ) -> None:
     record = await world.provider(sandbox.url, sandbox.key, "purse", low_balance=50.5)
     async with Transport(timeouts(DISPATCH)) as transport:
-        adapter, budget = adapt(record, transport)
+        adapter, budget = adapt(record, transport, KEYS)
         lane = BalanceLane(pool, adapter, record, budget, TrackingSettings())
         for amount in ("60", "50.49", "1", "50.5", "50", "0"):
             await sandbox.control("balance", {"amount": amount})
@@ -137,7 +137,7 @@ async def test_a_balance_in_another_currency_than_the_account_s_is_told_and_not_
 ) -> None:
     record = await world.provider(sandbox.url, sandbox.key, "moved", "VND", low_balance=50000)
     async with Transport(timeouts(DISPATCH)) as transport:
-        adapter, budget = adapt(record, transport)
+        adapter, budget = adapt(record, transport, KEYS)
         lane = BalanceLane(pool, adapter, record, budget, TrackingSettings())
         await lane._work()
     [told] = _told(alerts, "provider.currency_changed")

@@ -20,7 +20,7 @@ from tests.odd_panels import KEY, OddPanel, serving
 from tests.orders.line import faulty, open_line
 from tests.panel_client import PanelClient
 from tests.sandbox_process import SandboxProcess
-from tests.world import World
+from tests.world import KEYS, World
 
 
 async def _states(pool: Pool) -> dict[str, int]:
@@ -158,6 +158,7 @@ async def test_words_that_an_operator_explained_are_understood_from_then_on(
                 provider.name,
                 lambda record: upstreams.taught(record, "Out of order", RefusalGroup.ORDER),
                 SettingsModel(),
+                KEYS,
             )
         await eventually(lambda: _lanes_know(gateway, provider.id, "known_refusals"))
         await client.add(service, 100, links[1])
@@ -178,8 +179,10 @@ async def test_a_panel_that_knows_no_lists_costs_the_budget_a_token_a_request(
     ):
         await line.placed(*[faulty(name=str(n)) for n in range(50)])
         await world.pool.execute("update orders set next_at = now() where next_at < 'infinity'")
-        account = replace(line.provider, url=panel.url, key=KEY, options={"status_batch": batch})
-        adapter, _ = upstreams.adapt(account, transport)
+        odd = await line.world.provider(panel.url, KEY, "odd")
+        own: dict[str, Any] = {"url": panel.url, "options": {"status_batch": batch}}
+        adapter, _ = upstreams.adapt(replace(odd, **own), transport, KEYS)
+        account = replace(line.provider, **own)
         lane = TrackingLane(line.tracker, adapter, account, TrackingSettings(), time.monotonic)
         began = time.monotonic()
         for second in range(60):
