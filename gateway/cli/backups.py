@@ -15,6 +15,7 @@ from gateway.backups.creating import Source, create_backup, prune
 from gateway.backups.record import BackupRecord, read_record
 from gateway.backups.restoring import Moment, Outcome, Restored, restore, verify
 from gateway.cli.session import (
+    MASTER_KEYS_FILE,
     PEPPER_FILE,
     database_url_of,
     number,
@@ -126,15 +127,17 @@ def _summary(record: BackupRecord) -> dict[str, Any]:
 
 
 def _created(made: Path, record: BackupRecord, deleted: list[str], settings: Settings) -> str:
-    pepper = data_dir_of(settings) / PEPPER_FILE
-    place = f"{pepper}" if settings.security.pepper is None else "SMM_SECURITY__PEPPER"
+    folder, security = data_dir_of(settings), settings.security
+    pepper = "SMM_SECURITY__PEPPER" if security.pepper else f"{folder / PEPPER_FILE}"
+    keys = "SMM_SECURITY__MASTER_KEYS" if security.master_keys else f"{folder / MASTER_KEYS_FILE}"
     lines = [
         f"backup   {made}",
         f"size     {record.bytes / 1e6:.1f} MB",
         f"holds    all that was committed by {record.started_at}",
         "",
-        f"NOT in it is the pepper ({place}): keep it apart, for without it no API key works.",
-        "It does hold the keys of your provider accounts: keep it where only you can read it.",
+        f"NOT in it is the pepper ({pepper}): keep it apart, for without it no API key works.",
+        f"NOT in it are the master keys ({keys}): without them no provider's key opens.",
+        "It does hold what your customers ordered: keep it where only you can read it.",
         "Valkey needs no backup: wake-ups and limits are all that is in it.",
         *(f"deleted  {name}" for name in deleted),
     ]
@@ -228,7 +231,8 @@ def _restored(data_dir: Path, restored: Restored) -> str:
         f"queue    {restored.waiting_orders} orders wait; some may have been sent since the backup",
         f"paused   {', '.join(restored.paused) or 'no provider'}",
         "",
-        "Put the pepper in place (SMM_SECURITY__PEPPER, or the file pepper in that folder), start",
+        "Put pepper and master keys in place (SMM_SECURITY__PEPPER and SMM_SECURITY__MASTER_KEYS,",
+        "or the files pepper and master_keys in that folder), start",
         f"  smm-gateway serve --data-dir {data_dir}",
         "compare what waits with the upstreams (docs/backup.md), and then resume each provider:",
         "  smm-gateway provider resume NAME",

@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.backups.moving import Moved, Upgraded, export, upgrade
 from gateway.cli.backups import run_to_its_end, tell
-from gateway.cli.session import PEPPER_FILE, printing_flags, settings_of, show
+from gateway.cli.session import MASTER_KEYS_FILE, PEPPER_FILE, printing_flags, settings_of, show
 from gateway.config import data_dir_of
 from gateway.log import configure_logging
 
@@ -65,5 +65,7 @@ def _export(arguments: argparse.Namespace) -> int:
     ]
     if settings.security.pepper is None and (pepper := data_dir / PEPPER_FILE).exists():
         lines.append(f"  SMM_SECURITY__PEPPER to what is in {pepper}")
+    if settings.security.master_keys is None and (keys := data_dir / MASTER_KEYS_FILE).exists():
+        lines.append(f"  SMM_SECURITY__MASTER_KEYS to what is in {keys}")
     show(arguments, asdict(moved), text=lambda: "\n".join(lines))
     return 0
