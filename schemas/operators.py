@@ -1,7 +1,7 @@
 """Operators: who works on the console and the command line, and what they did."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -57,6 +57,39 @@ class Act:
     request: str | None = None
     before: Mapping[str, Any] = field(default_factory=dict)
     after: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Warrant:
+    """On whose word something is done, why, and by which request, which acts once."""
+
+    actor: Actor
+    reason: str | None = None
+    request: str | None = None
+
+    def parts(self, number: int) -> "list[Warrant]":
+        """For what is done to so many things at once: the request belongs to the first of them."""
+        return [self if not place else replace(self, request=None) for place in range(number)]
+
+    def act(
+        self,
+        action: str,
+        subject: Subject,
+        *,
+        before: Mapping[str, Any] | None = None,
+        after: Mapping[str, Any] | None = None,
+    ) -> Act:
+        """What is done on this word."""
+        changes = {"before": before or {}, "after": after or {}}
+        return Act(self.actor, action, subject, self.reason, self.request, **changes)
+
+
+def differences(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What differs between two states of the same thing, as it was and as it is."""
+    names = [name for name in after if before.get(name) != after[name]]
+    return {name: before.get(name) for name in names}, {name: after[name] for name in names}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from providers.transport import Transport
 from schemas.catalogue import NewService
 from schemas.config import SettingsModel
 from schemas.money import Micros, parse_amount, parse_rate
+from schemas.operators import Actor, Role, Warrant
 from schemas.providers import ProviderRecord, ProviderTerms
 from tests.sandbox_process import SandboxProcess
 
@@ -25,6 +26,8 @@ MASTER_KEYS = base64.b64encode(b"a master key for tests: 32 bytes").decode()
 KEYS = MasterKeys.read(MASTER_KEYS)
 #: Settings that every gateway needs.
 SECURITY = {"pepper": PEPPER, "master_keys": MASTER_KEYS}
+#: On whose word tests do what operators do.
+BY_TEST = Warrant(Actor("tests", Role.OWNER), "for a test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,12 @@ class World:
     async def reseller(self, name: str = "acme", *, funds: str = "100") -> Customer:
         """A reseller with funds and a key."""
         async with self.pool.acquire() as conn:
-            made = await accounts.create_reseller(conn, name, f"{name}@example.com", "USD", "USD")
+            made = await accounts.create_reseller(
+                conn, name, f"{name}@example.com", "USD", "USD", BY_TEST
+            )
             if parse_amount(funds):
-                await accounts.credit(conn, name, parse_amount(funds))
-            _, key = await accounts.issue_key(conn, name, PEPPER.encode())
+                await accounts.credit(conn, name, parse_amount(funds), BY_TEST)
+            _, key = await accounts.issue_key(conn, name, PEPPER.encode(), BY_TEST)
         return Customer(made.id, name, key)
 
     async def provider(
@@ -114,7 +119,7 @@ class World:
         record = await self.provider(panel.url, panel.key, "sandbox", **options)
         async with Transport() as transport:
             catalogue = await adapt(record, transport, KEYS)[0].services()
-        await import_services(self.pool, record, catalogue, SettingsModel())
+        await import_services(self.pool, record, catalogue, SettingsModel(), BY_TEST)
         return record
 
     async def balance(self, customer: Customer) -> Micros:

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 from gateway.catalogue.importing import LONGEST_NAME
 from gateway.errors import UserError
+from gateway.operators.acting import record
 from gateway.store import services
 from gateway.store.connection import Pool, transaction
 from providers.decoding import clean
 from providers.registry import is_worked_by_hand
 from schemas.catalogue import NewService, Service
+from schemas.money import format_amount
+from schemas.operators import Subject, Warrant
 from schemas.providers import ProviderRecord
 
 
@@ -26,7 +29,9 @@ def words(text: str, flag: str) -> str:
     return cleaned
 
 
-async def make_service(pool: Pool, provider: ProviderRecord, new: NewService) -> Service:
+async def make_service(
+    pool: Pool, provider: ProviderRecord, new: NewService, warrant: Warrant
+) -> Service:
     """Sell what a provider that is worked by hand delivers.
 
     Raises:
@@ -52,5 +57,9 @@ async def make_service(pool: Pool, provider: ProviderRecord, new: NewService) ->
             )
         [service_id] = await services.insert_services(conn, provider.id, [new])
         made = await services.get_service(conn, service_id)
+        price = format_amount(new.rate) if new.rate is not None else None
+        after = {"name": new.name, "provider": provider.name, "rate": price}
+        subject = Subject("service", str(service_id))
+        await record(conn, warrant.act("service.added", subject, after=after))
     assert made is not None
     return made

@@ -7,10 +7,12 @@ from decimal import Decimal
 from gateway.catalogue.planning import Offer, Offers, judged
 from gateway.catalogue.upstreams import exchange_of
 from gateway.errors import UserError
+from gateway.operators.acting import record
 from gateway.store import prices, services, syncs
 from gateway.store.connection import Connection, Pool, transaction
 from schemas.catalogue import NewService, PriceRule
 from schemas.config import SettingsModel
+from schemas.operators import Subject, Warrant
 from schemas.providers import ProviderRecord
 from schemas.services import SERVICE_TYPES
 from schemas.upstream import RefusedRow, UpstreamCatalogue, UpstreamService
@@ -78,11 +80,12 @@ def new_service(offer: Offer) -> NewService:
     )
 
 
-async def import_services(
+async def import_services(  # noqa: PLR0913 - what an import consists of
     pool: Pool,
     provider: ProviderRecord,
     catalogue: UpstreamCatalogue,
     settings: SettingsModel,
+    warrant: Warrant,
     *,
     choice: Choice | None = None,
     markup_percent: Decimal | None = None,
@@ -115,6 +118,10 @@ async def import_services(
         if offers.sound:
             rows, sync_ms = len(offers.sound), settings.catalogue.sync_ms
             await syncs.insert_sync_good(conn, provider.id, rows, offers.ids, sync_ms)
+        percent = None if markup_percent is None else f"{markup_percent.normalize():f}"
+        after = {"added": len(added), "known": len(known), "markup": percent}
+        subject = Subject("provider", provider.name)
+        await record(conn, warrant.act("provider.imported", subject, after=after))
     return Imported(tuple(added), tuple(known), refused, tuple(fresh))
 
 

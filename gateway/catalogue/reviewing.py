@@ -4,14 +4,18 @@ from collections.abc import Sequence
 
 from gateway.errors import UserError
 from gateway.metrics import CATALOGUE_CHANGES
+from gateway.operators.acting import record
 from gateway.store import changes, services
 from gateway.store.connection import Connection, Pool, transaction
 from schemas.catalogue import ServiceChange
 from schemas.changes import Change, ChangeKind, ChangeState
+from schemas.operators import Act, Subject, Warrant
 from schemas.services import SERVICE_TYPES
 
 
-async def decide(pool: Pool, change_ids: Sequence[int], state: ChangeState) -> list[Change]:
+async def decide(
+    pool: Pool, change_ids: Sequence[int], state: ChangeState, warrant: Warrant
+) -> list[Change]:
     """Approve or dismiss changes, all or none; returns them as they were.
 
     A dismissed one does not come up again; what it concerns stays as it is now. A price that was
@@ -32,9 +36,21 @@ async def decide(pool: Pool, change_ids: Sequence[int], state: ChangeState) -> l
             for change in held:
                 await _apply(conn, change)
         await changes.set_changes_decided(conn, change_ids, state, None)
+        for change, one in zip(held, warrant.parts(len(held)), strict=True):
+            await record(conn, _act(change, state, one))
     for change in held:
         CATALOGUE_CHANGES.labels(change.kind, state).inc()
     return held
+
+
+def _act(change: Change, state: ChangeState, warrant: Warrant) -> Act:
+    concerned = {"provider": change.provider, "kind": change.kind, "service": change.service_id}
+    return warrant.act(
+        f"change.{state}",
+        Subject("change", str(change.id)),
+        before=concerned | {"value": change.before},
+        after={"value": change.after},
+    )
 
 
 async def _apply(conn: Connection, change: Change) -> None:

@@ -4,11 +4,13 @@ from decimal import Decimal
 
 from gateway.catalogue.planning import judged
 from gateway.errors import UserError
+from gateway.operators.acting import record
 from gateway.store import routes as store
 from gateway.store import services
 from gateway.store.connection import Connection, Pool, transaction
 from schemas.catalogue import NewRoute, Route, RouteChange, Service
-from schemas.money import Micros
+from schemas.money import Micros, format_amount
+from schemas.operators import Subject, Warrant, differences
 from schemas.upstream import UpstreamCatalogue
 
 
@@ -41,7 +43,7 @@ def find_offer(
     return offer.cost
 
 
-async def make_route(pool: Pool, route: NewRoute) -> Route:
+async def make_route(pool: Pool, route: NewRoute, warrant: Warrant) -> Route:
     """Let one more provider's service deliver a service.
 
     Raises:
@@ -54,22 +56,45 @@ async def make_route(pool: Pool, route: NewRoute) -> Route:
                 f"service {route.service_id} has this route already: see "
                 f"`smm-gateway route list {route.service_id}`"
             )
-        return await _find(conn, made)
+        added = await _find(conn, made)
+        await record(conn, warrant.act("route.added", _subject(made), after=_fields(added)))
+        return added
 
 
-async def change_route(pool: Pool, route_id: int, change: RouteChange) -> Route:
+def _subject(route_id: int) -> Subject:
+    return Subject("route", str(route_id))
+
+
+def _fields(route: Route) -> dict[str, object]:
+    return {
+        "service": route.service_id,
+        "provider": route.provider,
+        "upstream_service": route.upstream_service,
+        "cost": format_amount(route.cost),
+        "priority": route.priority,
+        "weight": route.weight,
+        "enabled": route.enabled,
+    }
+
+
+async def change_route(pool: Pool, route_id: int, change: RouteChange, warrant: Warrant) -> Route:
     """Change a route; orders that already wait for it are not concerned.
 
     Raises:
         UserError: when there is no such route.
     """
     async with pool.acquire() as conn, transaction(conn):
-        await _find(conn, route_id)
+        before = await _find(conn, route_id)
         await store.set_route(conn, route_id, change)
-        return await _find(conn, route_id)
+        changed = await _find(conn, route_id)
+        was, now = differences(_fields(before), _fields(changed))
+        if now:
+            act = warrant.act("route.changed", _subject(route_id), before=was, after=now)
+            await record(conn, act)
+        return changed
 
 
-async def remove_route(pool: Pool, route_id: int) -> None:
+async def remove_route(pool: Pool, route_id: int, warrant: Warrant) -> None:
     """Remove a route; orders that already wait for it are still sent there.
 
     Raises:
@@ -82,6 +107,7 @@ async def remove_route(pool: Pool, route_id: int) -> None:
                 f"route {route_id} is the only one of service {route.service_id}: add another, or "
                 f"switch it off with `smm-gateway service set {route.service_id} --disable`"
             )
+        await record(conn, warrant.act("route.removed", _subject(route_id), before=_fields(route)))
 
 
 async def _find(conn: Connection, route_id: int) -> Route:

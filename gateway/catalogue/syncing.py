@@ -9,6 +9,7 @@ from gateway.catalogue.planning import Plan, State, broken_catalogue, judged, pl
 from gateway.catalogue.upstreams import exchange_of, policy_of
 from gateway.errors import UserError
 from gateway.metrics import CATALOGUE_AGE, CATALOGUE_CHANGES, CATALOGUE_CHANGES_HELD
+from gateway.operators.acting import record as write_down
 from gateway.store import changes, providers, routes, services, syncs
 from gateway.store.connection import Connection, Pool, transaction
 from providers.account import BadAccount
@@ -17,6 +18,7 @@ from providers.errors import ProviderError
 from providers.registry import UnknownKind, is_worked_by_hand
 from schemas.changes import ChangeState
 from schemas.config import SettingsModel
+from schemas.operators import Subject, Warrant
 from schemas.providers import ProviderRecord
 from schemas.upstream import UpstreamCatalogue
 
@@ -37,9 +39,11 @@ async def sync_catalogue(
     *,
     dry_run: bool = False,
     accept_smaller: bool = False,
+    warrant: Warrant | None = None,
 ) -> Plan:
     """Take a catalogue over; with ``dry_run`` only say what would change.
 
+    ``warrant`` is that of an operator who has asked for it; others run by themselves.
     ``accept_smaller`` believes a catalogue that lost more than half of its services.
 
     Raises:
@@ -63,6 +67,10 @@ async def sync_catalogue(
             await _write(conn, provider.id, found)
             good, sync_ms = len(offers.sound), settings.catalogue.sync_ms
             await syncs.set_sync_good(conn, provider.id, good, offers.ids, sync_ms)
+            if warrant is not None:
+                after = {"changes": len(found.changes), "accept_smaller": accept_smaller}
+                subject = Subject("provider", provider.name)
+                await write_down(conn, warrant.act("provider.synced", subject, after=after))
     if not dry_run:
         for (kind, state), number in Counter((c.kind, c.state) for c in found.changes).items():
             CATALOGUE_CHANGES.labels(kind, state).inc(number)

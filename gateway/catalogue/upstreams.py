@@ -5,11 +5,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from gateway.catalogue.upstream_secrets import HEADERS, keep_secrets, opened
 from gateway.errors import UserError
+from gateway.operators.acting import record as write_down
+from gateway.operators.acting import require_reason
 from gateway.sealing import MasterKeys
 from gateway.store import providers as store
 from gateway.store import syncs
@@ -22,6 +25,7 @@ from providers.refusals import normalised
 from providers.registry import create_provider, is_worked_by_hand
 from providers.transport import Transport
 from schemas.config import Budget, DispatchSettings, SettingsModel, SyncPolicy
+from schemas.operators import Subject, Warrant, differences
 from schemas.providers import ProviderRecord, ProviderTerms
 from schemas.upstream import RefusalGroup
 
@@ -117,6 +121,7 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
     options: dict[str, Any],
     settings: SettingsModel,
     keys: MasterKeys,
+    warrant: Warrant,
 ) -> ProviderRecord:
     """Add an account, after the panel has answered with its balance in a currency that we know.
 
@@ -145,7 +150,22 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
     async with transaction(conn):
         made = await store.insert_provider(conn, name, kind, url, currency, stored)
         await keep_secrets(conn, made, terms, keys)
+        after = {"kind": kind, "currency": currency} | _loggable(terms)
+        await write_down(conn, warrant.act("provider.added", _subject(name), after=after))
     return await find_provider(conn, name)
+
+
+def _subject(name: str) -> Subject:
+    return Subject("provider", name)
+
+
+def _loggable(terms: ProviderTerms) -> dict[str, Any]:
+    """What a log may have of an account: of its address only where it leads, of headers names."""
+    address = urlsplit(terms.url)
+    headers = terms.options.get(HEADERS)
+    names = sorted(headers) if isinstance(headers, dict) else None
+    options = dict(terms.options) if headers is None else {**terms.options, HEADERS: names}
+    return {"host": address.hostname, "path": address.path, "options": options}
 
 
 def _require_address(terms: ProviderTerms) -> None:
@@ -154,18 +174,25 @@ def _require_address(terms: ProviderTerms) -> None:
         raise UserError(f"{terms.name}: a provider of kind {terms.kind} needs --url and --key")
 
 
-async def pause_provider(conn: Connection, name: str, reason: str | None) -> ProviderRecord:
-    """Send nothing to an account, for an operator's ``reason``; None ends the pause.
+async def pause_provider(
+    conn: Connection, name: str, warrant: Warrant, *, paused: bool
+) -> ProviderRecord:
+    """Send nothing to an account, for the warrant's reason; or end the pause.
 
     Orders that wait there move to other routes where they have one, and wait otherwise.
 
     Raises:
         UserError: when there is no such account, or no reason in the text.
     """
-    if reason is not None and not reason.strip():
-        raise UserError("a pause needs a reason: --reason TEXT")
-    record = await find_provider(conn, name)
-    await store.set_provider_paused(conn, record.id, reason)
+    reason = require_reason(warrant) if paused else None
+    async with transaction(conn):
+        record = await store.lock_provider(conn, name) or await find_provider(conn, name)
+        await store.set_provider_paused(conn, record.id, reason)
+        before, after = {"paused": record.paused_reason}, {"paused": reason}
+        action = "provider.paused" if paused else "provider.resumed"
+        act = warrant.act(action, _subject(name), before=before, after=after)
+        if before != after:
+            await write_down(conn, act)
     return await find_provider(conn, name)
 
 
@@ -176,6 +203,7 @@ async def change_provider(
     change: Callable[[ProviderTerms], ProviderTerms],
     settings: SettingsModel,
     keys: MasterKeys,
+    warrant: Warrant,
 ) -> ProviderRecord:
     """Give an account another address, key or options; lanes follow within a second.
 
@@ -206,7 +234,19 @@ async def change_provider(
         await store.set_provider_options(conn, record.id, options)
         await keep_secrets(conn, record.id, changed, keys)
         await _count_in(conn, record, changed, told, settings)
+        await _log_change(conn, warrant, opened(record, keys), changed)
         return await find_provider(conn, name)
+
+
+async def _log_change(
+    conn: Connection, warrant: Warrant, before: ProviderTerms, after: ProviderTerms
+) -> None:
+    was, now = differences(_loggable(before), _loggable(after))
+    if after.key != before.key:
+        now["key"] = "another"
+    if after != before:
+        subject = _subject(before.name)
+        await write_down(conn, warrant.act("provider.changed", subject, before=was, after=now))
 
 
 async def _currency_instead(

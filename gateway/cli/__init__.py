@@ -14,6 +14,7 @@ from gateway.cli import (
     databases,
     engines,
     keys,
+    operators,
     orders,
     prices,
     providers,
@@ -29,6 +30,7 @@ from gateway.cli import (
 from gateway.embedded import EmbeddedError
 from gateway.errors import UserError
 from gateway.money.ledger import BalanceLocked
+from gateway.operators.acting import AlreadyDone
 from gateway.store.connection import TRANSIENT, CommitInDoubt
 from providers.account import BadAccount
 
@@ -44,6 +46,7 @@ _GROUPS = (
     orders,
     refills,
     review,
+    operators,
     ranges,
     audits,
     backups,
@@ -72,11 +75,14 @@ def _broken_off(error: Exception) -> str:
     return f"the database broke off, or is busy ({kind}: {error}): check it, and try again"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one for each end
     """Run one command. 0 is success, 1 a finding (``audit``), 2 what the user can put right."""
     arguments = parser().parse_args(argv)
     try:
         result: int = arguments.run(arguments)
+    except AlreadyDone as done:
+        print(f"smm-gateway: {done}", file=sys.stderr)
+        return 0
     except (UserError, EmbeddedError, BadAccount) as error:
         print(f"smm-gateway: {error}", file=sys.stderr)
         return 2

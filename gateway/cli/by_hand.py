@@ -7,7 +7,15 @@ from typing import Any
 from gateway.catalogue import upstreams
 from gateway.catalogue.by_hand import make_service
 from gateway.cli.service_rows import read_terms, show_service
-from gateway.cli.session import amount, number, rate, run_with_database, show
+from gateway.cli.session import (
+    acting_flags,
+    amount,
+    number,
+    rate,
+    run_with_database,
+    show,
+    warrant_of,
+)
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.orders.reporting import REPORTED, report_order
@@ -22,7 +30,9 @@ _Row = Callable[[Any], dict[str, object]]
 
 def add_service_command(verbs: Any, flags: argparse.ArgumentParser) -> None:
     """``service add``."""
-    added = verbs.add_parser("add", parents=[flags], help="sell what is delivered by hand")
+    added = verbs.add_parser(
+        "add", parents=[flags, acting_flags()], help="sell what is delivered by hand"
+    )
     added.add_argument("--provider", required=True, help="one of kind manual")
     added.add_argument("--name", required=True)
     added.add_argument("--type", required=True, help=f"one of {', '.join(SERVICE_TYPES)}")
@@ -58,7 +68,7 @@ async def _add(arguments: argparse.Namespace, pool: Pool) -> int:
     )
     async with pool.acquire() as conn:
         record = await upstreams.find_provider(conn, arguments.provider)
-    made = await make_service(pool, record, new)
+    made = await make_service(pool, record, new, warrant_of(arguments))
     async with pool.acquire() as conn:
         show_service(arguments, made, await read_terms(conn))
     return 0
@@ -66,7 +76,9 @@ async def _add(arguments: argparse.Namespace, pool: Pool) -> int:
 
 def add_report_command(verbs: Any, flags: argparse.ArgumentParser, row: _Row) -> None:
     """``order report``; ``row`` is how an order is shown."""
-    told = verbs.add_parser("report", parents=[flags], help="say how a manual order stands")
+    told = verbs.add_parser(
+        "report", parents=[flags, acting_flags()], help="say how a manual order stands"
+    )
     told.add_argument("id", type=number)
     told.add_argument("--status", required=True, choices=[word.value for word in REPORTED])
     told.add_argument("--start-count", type=_count, metavar="N", help="as found before the start")
@@ -84,6 +96,8 @@ async def _report(arguments: argparse.Namespace, settings: Settings, pool: Pool,
         start_count=arguments.start_count,
         remains=arguments.remains,
     )
-    order: OrderRecord = await report_order(pool, arguments.id, status, settings.tracking)
+    order: OrderRecord = await report_order(
+        pool, arguments.id, status, settings.tracking, warrant_of(arguments)
+    )
     show(arguments, row(order))
     return 0

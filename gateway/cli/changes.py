@@ -4,7 +4,14 @@ import argparse
 from typing import Any
 
 from gateway.catalogue import reviewing, upstreams
-from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.cli.session import (
+    acting_flags,
+    number,
+    printing_flags,
+    run_with_database,
+    show,
+    warrant_of,
+)
 from gateway.errors import UserError
 from gateway.store import changes as store
 from gateway.store.connection import Pool
@@ -30,7 +37,7 @@ def add_commands(commands: Any) -> None:
         ("approve", ChangeState.APPROVED, "take held changes over"),
         ("dismiss", ChangeState.DISMISSED, "leave things as they are"),
     ):
-        decided = verbs.add_parser(verb, parents=[flags], help=words)
+        decided = verbs.add_parser(verb, parents=[flags, acting_flags()], help=words)
         decided.add_argument("id", type=number, nargs="+")
         decided.set_defaults(
             run=lambda a, state=state: run_with_database(a, lambda s, p: _decide(a, p, state))
@@ -87,7 +94,7 @@ async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
 
 
 async def _decide(arguments: argparse.Namespace, pool: Pool, state: ChangeState) -> int:
-    await reviewing.decide(pool, sorted(set(arguments.id)), state)
+    await reviewing.decide(pool, sorted(set(arguments.id)), state, warrant_of(arguments))
     async with pool.acquire() as conn:
         found = [await store.get_change(conn, id_) for id_ in sorted(set(arguments.id))]
     show(arguments, [_change(change) for change in found if change is not None])

@@ -25,12 +25,14 @@ from gateway.store import ledger, providers, resellers, services
 from gateway.store.connection import Connection, Pool
 from providers.transport import Transport
 from schemas.money import UNIT
+from schemas.operators import Actor, Role, Warrant
 from schemas.providers import ProviderRecord
 
 _SANDBOX = "sandbox"
 _RESELLER = "demo"
 _KEY_FILE = "demo_api_key"
 _FUNDS = 1_000 * UNIT
+_WARRANT = Warrant(Actor("demo", Role.OWNER), "to try things with")
 _BUDGET = {"adds_per_minute": 6_000, "reads_per_minute": 600, "in_flight": 20}
 _SANDBOX_PATIENCE_SECONDS = 20.0
 #: A demo's orders should move while one watches.
@@ -155,14 +157,14 @@ async def prepare(
         reseller = await resellers.get_reseller(conn, _RESELLER)
         if reseller is None:
             reseller = await accounts.create_reseller(
-                conn, _RESELLER, "demo@example.com", settings.currency, settings.currency
+                conn, _RESELLER, "demo@example.com", settings.currency, settings.currency, _WARRANT
             )
         if await ledger.count_entries(conn, reseller.id) == 0:
-            await accounts.credit(conn, _RESELLER, _FUNDS, note="to try things with")
+            await accounts.credit(conn, _RESELLER, _FUNDS, _WARRANT)
         await _connect_sandbox(settings, conn, pool, panel, panel_key)
         file = data_dir / _KEY_FILE
         if not file.exists():
-            _, key = await accounts.issue_key(conn, _RESELLER, require_pepper(settings))
+            _, key = await accounts.issue_key(conn, _RESELLER, require_pepper(settings), _WARRANT)
             write_private(file, key)
         return file.read_text().strip()
 
@@ -177,7 +179,7 @@ async def _connect_sandbox(
         adapter, _ = upstreams.adapt(record, transport, require_master_keys(settings))
         catalogue = await adapter.services()
     _tell(f"Importing {len(catalogue.services)} services")
-    await importing.import_services(pool, record, catalogue, settings)
+    await importing.import_services(pool, record, catalogue, settings, _WARRANT)
 
 
 async def _account(
@@ -195,6 +197,7 @@ async def _account(
             options=dict(_BUDGET),
             settings=settings,
             keys=require_master_keys(settings),
+            warrant=_WARRANT,
         )
     # Its port is another one at each start.
     await providers.set_provider_address(conn, known.id, panel)

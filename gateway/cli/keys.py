@@ -5,7 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.cli.session import (
+    acting_flags,
+    number,
+    printing_flags,
+    run_with_database,
+    show,
+    warrant_of,
+)
 from gateway.config import Settings, require_pepper
 from gateway.errors import UserError
 from gateway.resellers import accounts
@@ -16,19 +23,23 @@ from schemas.resellers import ANY_USE, ApiKey, KeyTerms, Scope
 
 def add_commands(commands: Any) -> None:
     """Add the group to the command line."""
-    flags, terms = printing_flags(), _terms_flags()
+    flags, terms, acting = printing_flags(), _terms_flags(), acting_flags()
     key = commands.add_parser("key", help="API keys of resellers")
     verbs = key.add_subparsers(metavar="VERB", required=True)
-    issue = verbs.add_parser("issue", parents=[flags, terms], help="make a key and show it once")
+    issue = verbs.add_parser(
+        "issue", parents=[flags, terms, acting], help="make a key and show it once"
+    )
     issue.add_argument("name", help="the reseller")
     issue.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _issue(a, s, p)))
     listed = verbs.add_parser("list", parents=[flags], help="a reseller's keys")
     listed.add_argument("name", help="the reseller")
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
-    changed = verbs.add_parser("set", parents=[flags, terms], help="change what a key may do")
+    changed = verbs.add_parser(
+        "set", parents=[flags, terms, acting], help="change what a key may do"
+    )
     changed.add_argument("key_id", type=number)
     changed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _set(a, p)))
-    revoke = verbs.add_parser("revoke", parents=[flags], help="end a key")
+    revoke = verbs.add_parser("revoke", parents=[flags, acting], help="end a key")
     revoke.add_argument("key_id", type=number)
     revoke.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _revoke(a, p)))
 
@@ -79,7 +90,7 @@ async def _issue(arguments: argparse.Namespace, settings: Settings, pool: Pool) 
     terms = _changed(arguments, ANY_USE)
     async with pool.acquire() as conn:
         key_id, key = await accounts.issue_key(
-            conn, arguments.name, require_pepper(settings), terms
+            conn, arguments.name, require_pepper(settings), warrant_of(arguments), terms
         )
     show(
         arguments,
@@ -100,7 +111,7 @@ async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
         raise UserError("nothing to change: name --scope, --allow or --expires")
     async with pool.acquire() as conn:
         changed = await accounts.change_key(
-            conn, arguments.key_id, lambda terms: _changed(arguments, terms)
+            conn, arguments.key_id, lambda terms: _changed(arguments, terms), warrant_of(arguments)
         )
     show(arguments, _key(changed))
     return 0
@@ -108,7 +119,7 @@ async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
 
 async def _revoke(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
-        await accounts.revoke_key(conn, arguments.key_id)
+        await accounts.revoke_key(conn, arguments.key_id, warrant_of(arguments))
     show(
         arguments,
         {"key_id": arguments.key_id, "revoked": True},

@@ -6,7 +6,14 @@ from typing import Any
 
 from gateway.cli.by_hand import add_report_command
 from gateway.cli.refills import refill_row
-from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.cli.session import (
+    acting_flags,
+    number,
+    printing_flags,
+    run_with_database,
+    show,
+    warrant_of,
+)
 from gateway.errors import UserError
 from gateway.orders.cancellations import request_cancels
 from gateway.orders.cancelling import Step
@@ -30,7 +37,7 @@ def add_commands(commands: Any) -> None:
     shown.add_argument("id", type=number)
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
     stopped = verbs.add_parser(
-        "cancel", parents=[flags], help="cancel an order, or ask its upstream to"
+        "cancel", parents=[flags, acting_flags()], help="cancel an order, or ask its upstream to"
     )
     stopped.add_argument("id", type=number)
     stopped.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _cancel(a, p)))
@@ -140,7 +147,7 @@ def _print_rows(name: str, rows: Iterable[Mapping[str, object]]) -> None:
 
 
 async def _cancel(arguments: argparse.Namespace, pool: Pool) -> int:
-    done = await request_cancels(pool, None, [arguments.id])
+    done = await request_cancels(pool, warrant_of(arguments), [arguments.id])
     if refusal := done.refused.get(arguments.id):
         raise UserError(
             f"order {arguments.id} was not canceled ({refusal}): "

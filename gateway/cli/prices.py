@@ -8,15 +8,30 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.catalogue import upstreams
-from gateway.catalogue.pricing import PriceRules, offered
-from gateway.cli.service_rows import find_service
-from gateway.cli.session import number, printing_flags, rate, run_with_database, show
+from gateway.catalogue.price_rules import (
+    Chosen,
+    PriceChange,
+    markup_rules,
+    preview_rules,
+    remove_rule,
+    set_rules,
+)
+from gateway.catalogue.selling import find_service
+from gateway.cli.session import (
+    acting_flags,
+    number,
+    printing_flags,
+    rate,
+    run_with_database,
+    show,
+    warrant_of,
+)
 from gateway.errors import UserError
 from gateway.resellers import accounts
 from gateway.store import prices as store
 from gateway.store import providers, resellers, services
-from gateway.store.connection import Connection, Pool, transaction
-from schemas.catalogue import PriceRule, Service
+from gateway.store.connection import Connection, Pool
+from schemas.catalogue import PriceRule
 from schemas.money import RATE_STEP, Micros, format_amount
 
 _PERCENT = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)%?", re.ASCII)
@@ -24,16 +39,16 @@ _PERCENT = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)%?", re.ASCII)
 
 def add_commands(commands: Any) -> None:
     """Add the group to the command line."""
-    flags = printing_flags()
+    flags, acting = printing_flags(), acting_flags()
     group = commands.add_parser("price", help="the rules that make prices from costs")
     verbs = group.add_subparsers(metavar="VERB", required=True)
     listed = verbs.add_parser("list", parents=[flags], help="all rules, the most specific first")
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
-    for verb, words, work in (
-        ("set", "make or change the rule for exactly this scope", _set),
-        ("preview", "what `price set` would change", _preview),
+    for verb, words, parents, work in (
+        ("set", "make or change the rule for exactly this scope", [flags, acting], _set),
+        ("preview", "what `price set` would change", [flags], _preview),
     ):
-        rule = verbs.add_parser(verb, parents=[flags], help=words)
+        rule = verbs.add_parser(verb, parents=parents, help=words)
         rule.add_argument("--markup", required=True, help="percent on the cost, like 30%%")
         rule.add_argument("--provider")
         rule.add_argument("--category")
@@ -41,12 +56,25 @@ def add_commands(commands: Any) -> None:
         rule.add_argument("--reseller")
         rule.add_argument("--round", help="rates are rounded up to a multiple of it, like 0.01")
         rule.set_defaults(run=lambda a, work=work: run_with_database(a, lambda s, p: work(a, p)))
-    removed = verbs.add_parser("remove", parents=[flags], help="give up a rule")
+    removed = verbs.add_parser("remove", parents=[flags, acting], help="give up a rule")
     removed.add_argument("id", type=number)
     removed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _remove(a, p)))
+    marked = verbs.add_parser(
+        "markup",
+        parents=[flags, acting],
+        help="a rule for each of many services: shown first, and made with --apply",
+    )
+    marked.add_argument("--percent", required=True, help="on the cost, like 30%%")
+    marked.add_argument("--category")
+    marked.add_argument("--provider", help="only services that it delivers")
+    marked.add_argument("--type", help="only this service type")
+    marked.add_argument("--search", help="only those with this in their name")
+    marked.add_argument("--round", help="rates are rounded up to a multiple of it, like 0.01")
+    marked.add_argument("--apply", action="store_true", help="do it")
+    marked.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _mark_up(a, p)))
 
 
-def percent(text: str) -> Decimal:
+def percent(text: str, flag: str = "--markup") -> Decimal:
     """A markup as it is written on the command line.
 
     Raises:
@@ -54,7 +82,7 @@ def percent(text: str) -> Decimal:
     """
     match = _PERCENT.fullmatch(text)
     if match is None:
-        raise UserError(f"--markup {text}: write a percentage like 25%")
+        raise UserError(f"{flag} {text}: write a percentage like 25%")
     return Decimal(match[1])
 
 
@@ -139,52 +167,56 @@ async def _wanted(conn: Connection, arguments: argparse.Namespace) -> PriceRule:
 
 
 async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
-    async with pool.acquire() as conn, transaction(conn):
+    async with pool.acquire() as conn:
         rule = await _wanted(conn, arguments)
-        rule_id = await store.set_price_rule(conn, rule)
-        [made] = [r for r in await store.list_price_rules(conn) if r.id == rule_id]
+    [made] = await set_rules(pool, [rule], warrant_of(arguments))
+    async with pool.acquire() as conn:
         show(arguments, _rule(made, await _names(conn)))
     return 0
 
 
 async def _remove(arguments: argparse.Namespace, pool: Pool) -> int:
-    async with pool.acquire() as conn, transaction(conn):
-        names = await _names(conn)
-        rules = await store.list_price_rules(conn)
-        gone = next((rule for rule in rules if rule.id == arguments.id), None)
-        if gone is None:
-            raise UserError(f"there is no rule {arguments.id}: see `smm-gateway price list`")
-        if not any(part is not None for part in gone.scope):
-            raise UserError(
-                "the rule for everything stays, because all prices rest on it: "
-                "change it with `smm-gateway price set --markup ...`"
-            )
-        await store.set_price_rule_removed(conn, gone.id)
-    show(arguments, _rule(gone, names))
+    gone = await remove_rule(pool, arguments.id, warrant_of(arguments))
+    async with pool.acquire() as conn:
+        show(arguments, _rule(gone, await _names(conn)))
     return 0
 
 
 async def _preview(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
         rule = await _wanted(conn, arguments)
-        rules = await store.list_price_rules(conn)
-        rows = await services.list_services(conn)
-    now = PriceRules(rules)
-    then = PriceRules([*(r for r in rules if r.scope != rule.scope), rule])
-    named = rule.reseller_id
-    compared = ((s, offered(s, now, named), offered(s, then, named)) for s in rows)
-    show(arguments, [_difference(*row) for row in compared if _rate(row[1]) != _rate(row[2])])
+        changes = await preview_rules(conn, [rule])
+    show(arguments, [_difference(change) for change in changes])
     return 0
 
 
-def _rate(sold: Service | None) -> str | None:
-    return format_amount(sold.rate) if sold is not None else None
+async def _mark_up(arguments: argparse.Namespace, pool: Pool) -> int:
+    chosen = Chosen(arguments.category, arguments.provider, arguments.type, arguments.search)
+    markup = percent(arguments.percent, "--percent")
+    async with pool.acquire() as conn:
+        rules = await markup_rules(conn, chosen, markup, step=_step(arguments.round))
+        changes = await preview_rules(conn, rules)
+    if arguments.apply:
+        await set_rules(pool, rules, warrant_of(arguments))
+    rows = [_difference(change) for change in changes]
+    value = {"services": len(rules), "changed": rows, "applied": arguments.apply}
+    if arguments.json:
+        show(arguments, value)
+        return 0
+    show(arguments, rows)
+    done = "now have" if arguments.apply else "would have; add --apply to do it:"
+    print(f"{len(rules)} services {done} a rule of {markup} %; {len(rows)} prices change")
+    return 0
 
 
-def _difference(service: Service, now: Service | None, then: Service | None) -> dict[str, object]:
+def _difference(change: PriceChange) -> dict[str, object]:
     return {
-        "service": service.id,
-        "name": service.name,
-        "now": _rate(now) or "not for sale",
-        "then": _rate(then) or "not for sale",
+        "service": change.service.id,
+        "name": change.service.name,
+        "now": _sold_at(change.now),
+        "then": _sold_at(change.then),
     }
+
+
+def _sold_at(rate: Micros | None) -> str:
+    return "not for sale" if rate is None else format_amount(rate)

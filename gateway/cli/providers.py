@@ -6,7 +6,13 @@ from typing import Any
 from gateway.catalogue import syncing, upstreams
 from gateway.cli import probing, upstream_accounts
 from gateway.cli.changes import planned
-from gateway.cli.session import printing_flags, run_with_database, show
+from gateway.cli.session import (
+    acting_flags,
+    printing_flags,
+    run_with_database,
+    show,
+    warrant_of,
+)
 from gateway.cli.upstream_accounts import account_fields, options_from, speaking_to
 from gateway.config import Settings, require_master_keys
 from gateway.store import providers as store
@@ -17,10 +23,10 @@ from providers.transport import Transport
 
 def add_commands(commands: Any) -> None:
     """Add the group to the command line."""
-    flags = printing_flags()
+    flags, acting = printing_flags(), acting_flags()
     group = commands.add_parser("provider", help="upstream panel accounts")
     verbs = group.add_subparsers(metavar="VERB", required=True)
-    add = verbs.add_parser("add", parents=[flags], help="connect an account")
+    add = verbs.add_parser("add", parents=[flags, acting], help="connect an account")
     add.add_argument("name")
     add.add_argument("--kind", default="panel_v2", help=f"one of {', '.join(provider_kinds())}")
     add.add_argument("--url", default="", help="the panel's endpoint, used exactly as given")
@@ -38,7 +44,9 @@ def add_commands(commands: Any) -> None:
     balance = verbs.add_parser("balance", parents=[flags], help="what an account holds there")
     balance.add_argument("name")
     balance.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _balance(a, s, p)))
-    sync = verbs.add_parser("sync", parents=[flags], help="take over what its catalogue says")
+    sync = verbs.add_parser(
+        "sync", parents=[flags, acting], help="take over what its catalogue says"
+    )
     sync.add_argument("name")
     sync.add_argument("--dry-run", action="store_true", help="only say what would change")
     sync.add_argument(
@@ -47,14 +55,19 @@ def add_commands(commands: Any) -> None:
         help="believe a catalogue that lost more than half of its services",
     )
     sync.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _sync(a, s, p)))
-    paused = verbs.add_parser("pause", parents=[flags], help="send it nothing; orders wait or move")
+    paused = verbs.add_parser(
+        "pause",
+        parents=[flags, acting_flags(reason=True)],
+        help="send it nothing; orders wait or move",
+    )
     paused.add_argument("name")
-    paused.add_argument("--reason", required=True)
-    paused.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _pause(a, p, a.reason)))
-    resumed = verbs.add_parser("resume", parents=[flags], help="end a pause")
+    paused.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _pause(a, p, paused=True)))
+    resumed = verbs.add_parser("resume", parents=[flags, acting], help="end a pause")
     resumed.add_argument("name")
-    resumed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _pause(a, p, None)))
-    upstream_accounts.add_verbs(verbs, flags)
+    resumed.set_defaults(
+        run=lambda a: run_with_database(a, lambda s, p: _pause(a, p, paused=False))
+    )
+    upstream_accounts.add_verbs(verbs, [flags, acting])
     probing.add_verbs(verbs, flags)
 
 
@@ -73,6 +86,7 @@ async def _add(arguments: argparse.Namespace, settings: Settings, pool: Pool) ->
             options=options_from(arguments.set),
             settings=settings,
             keys=require_master_keys(settings),
+            warrant=warrant_of(arguments),
         )
     show(arguments, account_fields(made))
     return 0
@@ -84,11 +98,12 @@ async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
     return 0
 
 
-async def _pause(arguments: argparse.Namespace, pool: Pool, reason: str | None) -> int:
+async def _pause(arguments: argparse.Namespace, pool: Pool, *, paused: bool) -> int:
     async with pool.acquire() as conn:
-        show(
-            arguments, account_fields(await upstreams.pause_provider(conn, arguments.name, reason))
+        record = await upstreams.pause_provider(
+            conn, arguments.name, warrant_of(arguments), paused=paused
         )
+    show(arguments, account_fields(record))
     return 0
 
 
@@ -120,6 +135,7 @@ async def _sync(arguments: argparse.Namespace, settings: Settings, pool: Pool) -
             settings,
             dry_run=arguments.dry_run,
             accept_smaller=arguments.accept_smaller,
+            warrant=warrant_of(arguments),
         )
     show(arguments, [planned(change) for change in done.changes])
     return 0

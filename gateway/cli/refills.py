@@ -3,7 +3,14 @@
 import argparse
 from typing import Any
 
-from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.cli.session import (
+    acting_flags,
+    number,
+    printing_flags,
+    run_with_database,
+    show,
+    warrant_of,
+)
 from gateway.orders.refills import close_refill
 from gateway.store import refills as store
 from gateway.store.connection import Pool
@@ -22,11 +29,12 @@ def add_commands(commands: Any) -> None:
     listed.add_argument("--limit", type=number, default=50)
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
     closed = verbs.add_parser(
-        "close", parents=[flags], help="end a refill of which its upstream says nothing"
+        "close",
+        parents=[flags, acting_flags(reason=True)],
+        help="end a refill of which its upstream says nothing",
     )
     closed.add_argument("id", type=number)
     closed.add_argument("end", choices=[state.value for state in _ENDS])
-    closed.add_argument("--reason", required=True, help="what is known of it; kept with the refill")
     closed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _close(a, p)))
 
 
@@ -56,7 +64,7 @@ async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
 
 
 async def _close(arguments: argparse.Namespace, pool: Pool) -> int:
-    await close_refill(pool, arguments.id, RefillState(arguments.end), arguments.reason)
+    await close_refill(pool, arguments.id, RefillState(arguments.end), warrant_of(arguments))
     show(
         arguments,
         {"refill": arguments.id, "state": arguments.end},

@@ -4,7 +4,14 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
-from gateway.cli.session import amount, printing_flags, run_with_database, show
+from gateway.cli.session import (
+    acting_flags,
+    amount,
+    printing_flags,
+    run_with_database,
+    show,
+    warrant_of,
+)
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.resellers import accounts
@@ -17,29 +24,32 @@ from schemas.resellers import DuplicatePolicy, Reseller
 
 def add_commands(commands: Any) -> None:
     """Add the group to the command line."""
-    flags = printing_flags()
+    flags, acting = printing_flags(), acting_flags()
     reseller = commands.add_parser("reseller", help="customers and their balances")
     verbs = reseller.add_subparsers(metavar="VERB", required=True)
-    create = verbs.add_parser("create", parents=[flags], help="open an account")
+    create = verbs.add_parser("create", parents=[flags, acting], help="open an account")
     create.add_argument("name")
     create.add_argument("--email", required=True)
     create.add_argument("--currency", help="the house currency, which is also the default")
     create.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _create(a, s, p)))
-    credit = verbs.add_parser("credit", parents=[flags], help="add money that came in outside")
+    credit = verbs.add_parser(
+        "credit",
+        parents=[flags, acting_flags(reason=True)],
+        help="add money that came in outside; the reason stands in the ledger",
+    )
     credit.add_argument("name")
     credit.add_argument("amount", help="like 25 or 12.50")
-    credit.add_argument("--note", help="kept with the ledger entry")
     credit.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _credit(a, p)))
     shown = verbs.add_parser("show", parents=[flags], help="one reseller")
     shown.add_argument("name")
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
     listed = verbs.add_parser("list", parents=[flags], help="all resellers")
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
-    _add_set(verbs, flags)
+    _add_set(verbs, [flags, acting])
 
 
-def _add_set(verbs: Any, flags: argparse.ArgumentParser) -> None:
-    changed = verbs.add_parser("set", parents=[flags], help="change an account")
+def _add_set(verbs: Any, flags: list[argparse.ArgumentParser]) -> None:
+    changed = verbs.add_parser("set", parents=flags, help="change an account")
     changed.add_argument("name")
     changed.add_argument(
         "--limit", metavar="RATE", help="requests a second for each key: 20/s, none, default"
@@ -103,6 +113,7 @@ async def _create(arguments: argparse.Namespace, settings: Settings, pool: Pool)
             arguments.email,
             arguments.currency or settings.currency,
             settings.currency,
+            warrant_of(arguments),
         )
     show(arguments, _reseller(made))
     return 0
@@ -111,7 +122,7 @@ async def _create(arguments: argparse.Namespace, settings: Settings, pool: Pool)
 async def _credit(arguments: argparse.Namespace, pool: Pool) -> int:
     added = amount(arguments.amount)
     async with pool.acquire() as conn:
-        credited = await accounts.credit(conn, arguments.name, added, note=arguments.note)
+        credited = await accounts.credit(conn, arguments.name, added, warrant_of(arguments))
     show(arguments, _reseller(credited))
     return 0
 
@@ -137,7 +148,11 @@ async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
         raise UserError("nothing to change: see `smm-gateway reseller set --help`")
     async with pool.acquire() as conn:
         changed = await accounts.change_reseller(
-            conn, arguments.name, lambda r: replace(r, **changes), credit_limit=owed
+            conn,
+            arguments.name,
+            lambda r: replace(r, **changes),
+            warrant_of(arguments),
+            credit_limit=owed,
         )
     show(arguments, _reseller(changed))
     return 0

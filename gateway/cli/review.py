@@ -5,7 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 from gateway.catalogue.upstreams import timeouts
-from gateway.cli.session import number, printing_flags, run_with_database, show
+from gateway.cli.session import (
+    acting_flags,
+    number,
+    printing_flags,
+    run_with_database,
+    show,
+    warrant_of,
+)
 from gateway.config import Settings, require_master_keys
 from gateway.errors import UserError
 from gateway.orders.resolutions import require_known_upstream, resolve_order
@@ -31,7 +38,9 @@ def add_commands(commands: Any) -> None:
     shown = verbs.add_parser("show", parents=[flags], help="all that is known of one")
     shown.add_argument("id", type=number)
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
-    resolved = verbs.add_parser("resolve", parents=[flags], help="decide about one, once")
+    resolved = verbs.add_parser(
+        "resolve", parents=[flags, acting_flags(reason=True)], help="decide about one, once"
+    )
     resolved.add_argument("id", type=number)
     how = resolved.add_mutually_exclusive_group(required=True)
     how.add_argument("--placed", metavar="UPSTREAM_ID", help="the upstream has it, as this order")
@@ -43,7 +52,6 @@ def add_commands(commands: Any) -> None:
     )
     how.add_argument("--completed", action="store_true", help="it was delivered after all")
     how.add_argument("--partial", type=number, metavar="REMAINS", help="so much was not delivered")
-    resolved.add_argument("--reason", required=True, help="what you know; kept with the order")
     resolved.add_argument(
         "--unchecked", action="store_true", help="take --placed without asking the upstream"
     )
@@ -199,7 +207,11 @@ async def _resolve(arguments: argparse.Namespace, settings: Settings, pool: Pool
                 pool, transport, require_master_keys(settings), arguments.id, word.upstream_id
             )
     done = await resolve_order(
-        pool, arguments.id, word, correction_ms=settings.tracking.correction_ms
+        pool,
+        arguments.id,
+        word,
+        warrant_of(arguments),
+        correction_ms=settings.tracking.correction_ms,
     )
     again = " (it was resolved so before: nothing was changed)" if done.again else ""
     show(

@@ -8,7 +8,7 @@ from gateway.catalogue import importing, upstreams
 from gateway.catalogue.importing import Choice, Imported
 from gateway.cli.prices import percent
 from gateway.cli.service_rows import brief, read_terms
-from gateway.cli.session import run_with_database, show
+from gateway.cli.session import acting_flags, run_with_database, show, warrant_of
 from gateway.cli.upstream_accounts import speaking_to
 from gateway.config import Settings
 from gateway.store import services as store
@@ -19,7 +19,9 @@ from schemas.money import format_amount
 
 def add_command(verbs: Any, flags: argparse.ArgumentParser) -> None:
     """Add the verb to the group of services."""
-    imported = verbs.add_parser("import", parents=[flags], help="sell what a provider offers")
+    imported = verbs.add_parser(
+        "import", parents=[flags, acting_flags()], help="sell what a provider offers"
+    )
     imported.add_argument("provider")
     imported.add_argument(
         "--markup", help="make the price rule for it: percent on its prices, like 25%%"
@@ -49,6 +51,7 @@ async def _import(arguments: argparse.Namespace, settings: Settings, pool: Pool)
         record,
         catalogue,
         settings,
+        warrant_of(arguments),
         choice=choice,
         markup_percent=markup,
         dry_run=arguments.dry_run,

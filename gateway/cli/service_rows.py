@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from gateway.catalogue.pricing import PriceRules, dearest_route, price_of, why_not_for_sale
 from gateway.cli.session import show
-from gateway.errors import UserError
-from gateway.store import prices, resellers, services
+from gateway.store import prices, resellers
 from gateway.store.connection import Connection
 from schemas.catalogue import Service
 from schemas.money import format_amount
@@ -22,18 +21,6 @@ class Terms:
     rules: PriceRules
     audiences: Mapping[int, frozenset[int]]
     names: Mapping[int, str]
-
-
-async def find_service(conn: Connection, service_id: int) -> Service:
-    """The service with that id.
-
-    Raises:
-        UserError: when there is none.
-    """
-    service = await services.get_service(conn, service_id)
-    if service is None:
-        raise UserError(f"there is no service {service_id}: see `smm-gateway service list`")
-    return service
 
 
 async def read_terms(conn: Connection) -> Terms:

@@ -2,26 +2,32 @@
 
 import argparse
 import re
-from dataclasses import fields
 from typing import Any
 
 from gateway.catalogue.by_hand import words
+from gateway.catalogue.selling import change_service, find_service
 from gateway.cli import service_import
 from gateway.cli.by_hand import add_service_command
 from gateway.cli.service_rows import (
     EVERYBODY,
     brief,
-    find_service,
     in_words,
     read_terms,
     show_service,
 )
-from gateway.cli.session import number, printing_flags, rate, run_with_database, show
+from gateway.cli.session import (
+    acting_flags,
+    number,
+    printing_flags,
+    rate,
+    run_with_database,
+    show,
+    warrant_of,
+)
 from gateway.errors import UserError
 from gateway.resellers import accounts
-from gateway.store import prices
 from gateway.store import services as store
-from gateway.store.connection import Connection, Pool, transaction
+from gateway.store.connection import Connection, Pool
 from providers.decoding import clean
 from schemas.catalogue import Service, ServiceChange
 from schemas.services import SERVICE_TYPES
@@ -51,7 +57,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _add_set(verbs: Any, flags: argparse.ArgumentParser) -> None:
-    changed = verbs.add_parser("set", parents=[flags], help="change a service")
+    changed = verbs.add_parser("set", parents=[flags, acting_flags()], help="change a service")
     changed.add_argument("id", type=number)
     changed.add_argument(
         "--rate", help="a fixed price per 1000, like 0.90, or `rule` to follow its price rule"
@@ -126,19 +132,19 @@ def _can_drip(service: Service) -> bool:
 
 
 async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
+    audience = None
+    if arguments.visible_to is not None:
+        async with pool.acquire() as conn:
+            audience = await _audience(conn, arguments.visible_to)
+    changed = await change_service(
+        pool,
+        arguments.id,
+        lambda service: _change(service, arguments),
+        warrant_of(arguments),
+        audience=audience,
+    )
     async with pool.acquire() as conn:
-        async with transaction(conn):
-            service = await find_service(conn, arguments.id)
-            change = _change(service, arguments)
-            changes = any(getattr(change, f.name) is not f.default for f in fields(change))
-            if not changes and arguments.visible_to is None:
-                raise UserError("nothing to change: see `smm-gateway service set --help`")
-            if changes:
-                await store.set_service(conn, service.id, change)
-            if arguments.visible_to is not None:
-                audience = await _audience(conn, arguments.visible_to)
-                await prices.set_audience(conn, service.id, audience)
-        show_service(arguments, await find_service(conn, service.id), await read_terms(conn))
+        show_service(arguments, changed, await read_terms(conn))
     return 0
 
 

@@ -16,9 +16,11 @@ from gateway.embedded import Addresses, running_addresses
 from gateway.embedded.files import write_private
 from gateway.errors import UserError
 from gateway.log import configure_logging
+from gateway.operators.acting import at_the_command_line
 from gateway.sealing import new_key
 from gateway.store.connection import Pool
 from schemas.money import BadAmount, Micros, parse_amount, parse_rate
+from schemas.operators import Warrant
 
 PEPPER_FILE = "pepper"
 MASTER_KEYS_FILE = "master_keys"
@@ -41,6 +43,22 @@ def printing_flags() -> argparse.ArgumentParser:
     flags = common_flags()
     flags.add_argument("--json", action="store_true", help="print one JSON value")
     return flags
+
+
+def acting_flags(*, reason: bool = False) -> argparse.ArgumentParser:
+    """Flags of commands that change something; with ``reason`` they need one."""
+    flags = argparse.ArgumentParser(add_help=False)
+    flags.add_argument("--reason", required=reason, help="why; kept in the operators' log")
+    flags.add_argument(
+        "--request", metavar="ID", help="any text of your own: a repeat with it changes nothing"
+    )
+    return flags
+
+
+def warrant_of(arguments: argparse.Namespace) -> Warrant:
+    """Who works at the command line, with the reason and the request that they gave."""
+    reason: str | None = arguments.reason
+    return Warrant(at_the_command_line(), reason and reason.strip(), arguments.request)
 
 
 def number(text: str) -> int:

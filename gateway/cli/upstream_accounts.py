@@ -10,7 +10,7 @@ import yaml
 
 from gateway.catalogue import upstreams
 from gateway.catalogue.upstream_secrets import HEADERS
-from gateway.cli.session import run_with_database, show
+from gateway.cli.session import run_with_database, show, warrant_of
 from gateway.config import Settings, require_master_keys
 from gateway.errors import UserError
 from gateway.store.connection import Pool
@@ -37,9 +37,9 @@ def _as_written(loader: _Exact, node: yaml.ScalarNode) -> str:
 _Exact.add_constructor("tag:yaml.org,2002:float", _as_written)
 
 
-def add_verbs(verbs: Any, flags: argparse.ArgumentParser) -> None:
+def add_verbs(verbs: Any, flags: list[argparse.ArgumentParser]) -> None:
     """Add ``set`` and ``teach`` to the group."""
-    changed = verbs.add_parser("set", parents=[flags], help="change an account")
+    changed = verbs.add_parser("set", parents=flags, help="change an account")
     changed.add_argument("name")
     changed.add_argument("--url", help="another address, used exactly as given")
     changed.add_argument("--key", help="another key")
@@ -51,7 +51,7 @@ def add_verbs(verbs: Any, flags: argparse.ArgumentParser) -> None:
     )
     changed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _set(a, s, p)))
     teach = verbs.add_parser(
-        "teach", parents=[flags], help="decide what a panel means by words that nobody knew"
+        "teach", parents=flags, help="decide what a panel means by words that nobody knew"
     )
     teach.add_argument("name")
     teach.add_argument("--text", required=True, help="the panel's words, whole")
@@ -129,7 +129,13 @@ async def _set(arguments: argparse.Namespace, settings: Settings, pool: Pool) ->
 
     async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
         changed = await upstreams.change_provider(
-            pool, transport, arguments.name, change, settings, require_master_keys(settings)
+            pool,
+            transport,
+            arguments.name,
+            change,
+            settings,
+            require_master_keys(settings),
+            warrant_of(arguments),
         )
     show(arguments, account_fields(changed))
     return 0
@@ -151,7 +157,13 @@ async def _teach(arguments: argparse.Namespace, settings: Settings, pool: Pool) 
 
     async with Transport(upstreams.timeouts(settings.dispatch)) as transport:
         changed = await upstreams.change_provider(
-            pool, transport, arguments.name, change, settings, require_master_keys(settings)
+            pool,
+            transport,
+            arguments.name,
+            change,
+            settings,
+            require_master_keys(settings),
+            warrant_of(arguments),
         )
     show(arguments, account_fields(changed))
     return 0

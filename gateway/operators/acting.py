@@ -5,7 +5,7 @@ import getpass
 from gateway.errors import UserError
 from gateway.store import operator_actions as store
 from gateway.store.connection import Connection
-from schemas.operators import Act, Actor, Role
+from schemas.operators import Act, Actor, Role, Warrant
 
 _LONGEST_REASON = 1_000
 
@@ -31,6 +31,17 @@ async def record(conn: Connection, act: Act) -> None:
 def is_reason(text: str) -> bool:
     """Whether a text can stand as the reason of an act."""
     return len(text.strip()) > 0 and len(text) <= _LONGEST_REASON and text.isprintable()
+
+
+def require_reason(warrant: Warrant) -> str:
+    """The reason of what moves money, or takes something from somebody.
+
+    Raises:
+        UserError: when there is none.
+    """
+    if warrant.reason is None or not is_reason(warrant.reason):
+        raise UserError(f"say why: a reason of 1 to {_LONGEST_REASON} characters (--reason TEXT)")
+    return warrant.reason
 
 
 def at_the_command_line() -> Actor:

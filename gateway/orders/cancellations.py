@@ -7,6 +7,7 @@ import structlog
 
 from gateway.catalogue.spending import spend_further_reads, spend_read
 from gateway.metrics import CANCELS, UPSTREAM_SECONDS
+from gateway.operators.acting import record
 from gateway.orders.cancelling import (
     CancelOutcome,
     Step,
@@ -29,6 +30,7 @@ from providers.transport import metered
 from schemas import panel_v2 as wire
 from schemas.aftercare import CancelChange, CancelState, ClaimedCancel, Terms
 from schemas.config import DispatchSettings
+from schemas.operators import Subject, Warrant
 from schemas.orders import Order
 from schemas.panel_v2 import PanelError
 from schemas.providers import ProviderRecord
@@ -49,15 +51,17 @@ class CancelRequests:
 
 
 async def request_cancels(
-    pool: Pool, reseller_id: int | None, order_ids: Sequence[int]
+    pool: Pool, asker: int | Warrant, order_ids: Sequence[int]
 ) -> CancelRequests:
     """Cancel the orders that were not sent, and store the request for those that may run upstream.
     Drip-feeds make no further runs.
 
     The lock on an order's row is the one that a claim takes: an order is either claimed or
-    canceled. ``reseller_id`` None is an operator.
+    canceled. ``asker`` is a reseller's id, or an operator's warrant.
     """
-    operator = reseller_id is None
+    warrant = asker if isinstance(asker, Warrant) else None
+    reseller_id = None if isinstance(asker, Warrant) else asker
+    operator = warrant is not None
     async with pool.acquire() as conn, transaction(conn):
         locked = await _lock_with_runs(conn, order_ids, reseller_id)
         terms = await refills.list_terms(conn, [order.id for order in locked])
@@ -81,11 +85,22 @@ async def request_cancels(
                 refused[parent.id] = why_not.get(parent.id, wire.CANCEL_UNAVAILABLE)
         await store.insert_cancellations(conn, done, CancelState.TAKEN)
         await store.insert_cancellations(conn, [o.id for o in stored], CancelState.REQUESTED)
+        if warrant is not None:
+            await _log(conn, warrant, [o for o in locked if o.id in steps], steps)
     report(changes)
     for order_id, step in steps.items():
         CANCELS.labels(step).inc()
         log.info("cancel.requested", order_id=order_id, step=step)
     return CancelRequests(steps, refused, frozenset(order.provider_id for order in stored))
+
+
+async def _log(
+    conn: Connection, warrant: Warrant, found: Sequence[Order], steps: Mapping[int, Step]
+) -> None:
+    for order, one in zip(found, warrant.parts(len(found)), strict=True):
+        before, after = {"state": order.state}, {"cancel": steps[order.id]}
+        subject = Subject("order", str(order.id))
+        await record(conn, one.act("order.canceled", subject, before=before, after=after))
 
 
 async def _lock_with_runs(

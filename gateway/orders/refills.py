@@ -10,6 +10,7 @@ import structlog
 from gateway.catalogue.spending import spend_read
 from gateway.errors import UserError
 from gateway.metrics import REFILLS, UPSTREAM_SECONDS
+from gateway.operators.acting import record, require_reason
 from gateway.orders.dispatch import LATE_MS, lease_ms
 from gateway.orders.recording import storable
 from gateway.orders.refilling import (
@@ -27,6 +28,7 @@ from providers.errors import Ambiguous, ProviderError, Unavailable
 from schemas import panel_v2 as wire
 from schemas.aftercare import ClaimedRefill, NewRefill, RefillChange, RefillState
 from schemas.config import DispatchSettings, TrackingSettings
+from schemas.operators import Subject, Warrant
 from schemas.orders import Order
 from schemas.providers import ProviderRecord
 from schemas.upstream import Exchange
@@ -97,18 +99,22 @@ async def freeze_forgotten_refills(pool: Pool) -> int:
     return len(frozen)
 
 
-async def close_refill(pool: Pool, refill_id: int, state: RefillState, reason: str) -> None:
+async def close_refill(pool: Pool, refill_id: int, state: RefillState, warrant: Warrant) -> None:
     """End a refill that its upstream leaves open, by an operator's word.
 
     Raises:
-        UserError: when there is no such refill, or none that waits for its upstream.
+        AlreadyDone: when the same request has done so before.
+        UserError: when there is no such refill, none that waits for its upstream, or no reason.
     """
+    reason = require_reason(warrant)
     async with pool.acquire() as conn, transaction(conn):
         if not await store.set_refill_closed(conn, refill_id, state, reason):
             raise UserError(
                 f"refill {refill_id} is not unknown, placed or in progress: "
                 "see `smm-gateway refill list`"
             )
+        subject, after = Subject("refill", str(refill_id)), {"state": state}
+        await record(conn, warrant.act("refill.closed", subject, after=after))
     REFILLS.labels(state).inc()
     log.info("refill.closed", refill_id=refill_id, state=state, reason=reason)
 

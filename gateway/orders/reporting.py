@@ -4,12 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gateway.errors import UserError
+from gateway.operators.acting import record
 from gateway.orders.lifecycle import Polling, after_status, refund_target
-from gateway.orders.settling import settle
+from gateway.orders.settling import report, write_changes
 from gateway.store import orders, providers
-from gateway.store.connection import Pool
+from gateway.store.connection import Pool, transaction
 from providers.registry import is_worked_by_hand
 from schemas.config import TrackingSettings
+from schemas.money import format_amount
+from schemas.operators import Act, Subject, Warrant
 from schemas.order_records import OrderRecord
 from schemas.orders import Order, OrderChange, OrderState
 from schemas.upstream import UpstreamStatus, UpstreamWord
@@ -26,7 +29,7 @@ _IN_DOUBT = frozenset({OrderState.UNKNOWN, OrderState.REVIEW})
 
 
 async def report_order(
-    pool: Pool, order_id: int, status: UpstreamStatus, settings: TrackingSettings
+    pool: Pool, order_id: int, status: UpstreamStatus, settings: TrackingSettings, warrant: Warrant
 ) -> OrderRecord:
     """Apply what an operator says of an order; the same report again changes nothing.
 
@@ -46,8 +49,33 @@ async def report_order(
         change = after_status(order, status, datetime.now(UTC), polling)
         return replace(change, next_in=None) if change else None
 
-    await settle(pool, [order_id], decide)
+    async with pool.acquire() as conn, transaction(conn):
+        [locked] = await orders.lock_orders(conn, [order_id])
+        change = decide(locked)
+        changes = [] if change is None else [change]
+        await write_changes(conn, changes)
+        if change is not None and _is_news(locked, change):
+            await record(conn, _act(locked, change, warrant))
+    report(changes)
     return await _find_by_hand(pool, order_id)
+
+
+def _is_news(order: Order, change: OrderChange) -> bool:
+    before = (order.state, order.start_count, order.remains)
+    return before != (change.state, change.start_count, change.remains)
+
+
+def _act(order: Order, change: OrderChange, warrant: Warrant) -> Act:
+    after = {
+        "state": change.state,
+        "start_count": change.start_count,
+        "remains": change.remains,
+        "refund": format_amount(change.refund),
+    }
+    before = {"state": order.state, "start_count": order.start_count, "remains": order.remains}
+    return warrant.act(
+        "order.reported", Subject("order", str(order.id)), before=before, after=after
+    )
 
 
 async def _find_by_hand(pool: Pool, order_id: int) -> OrderRecord:

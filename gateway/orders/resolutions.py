@@ -1,11 +1,12 @@
 """Resolutions: an operator decides about an order in doubt or in review, once and with a reason."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from gateway.catalogue.upstreams import adapt
 from gateway.errors import UserError
+from gateway.operators.acting import record
 from gateway.orders.resolving import IN_DOUBT, Case, Outcome, Word, resolve
 from gateway.orders.settling import report, write_changes
 from gateway.sealing import MasterKeys
@@ -16,6 +17,8 @@ from providers.errors import ProviderError
 from providers.registry import is_worked_by_hand
 from providers.transport import Transport
 from schemas.doubts import Decision, ResolutionRecord
+from schemas.money import format_amount
+from schemas.operators import Act, Subject, Warrant
 from schemas.orders import AttemptState, Order, OrderState, Placement
 
 log = structlog.get_logger()
@@ -30,7 +33,9 @@ class Resolved:
     again: bool
 
 
-async def resolve_order(pool: Pool, order_id: int, word: Word, *, correction_ms: int) -> Resolved:
+async def resolve_order(
+    pool: Pool, order_id: int, word: Word, warrant: Warrant, *, correction_ms: int
+) -> Resolved:
     """Write an operator's decision down, with the moves and the money that follow from it.
 
     The same decision again changes nothing.
@@ -46,10 +51,26 @@ async def resolve_order(pool: Pool, order_id: int, word: Word, *, correction_ms:
             return Resolved(order_id, order.state, again=True)
         outcome = resolve(case, word, correction_ms=correction_ms)
         await _write(conn, case, outcome, word)
+        await record(conn, _act(order, outcome, word, warrant))
     report(outcome.changes)
     state = outcome.changes[-1].state
     log.info("order.resolved", order_id=order_id, decision=word.decision, state=state)
     return Resolved(order_id, state, again=False)
+
+
+def _act(order: Order, outcome: Outcome, word: Word, warrant: Warrant) -> Act:
+    after = {
+        "state": outcome.changes[-1].state,
+        "decision": word.decision,
+        "upstream_id": word.upstream_id,
+        "remains": word.remains,
+        "refund": format_amount(sum(change.refund for change in outcome.changes)),
+    }
+    before = {"state": order.state}
+    warrant = replace(warrant, reason=word.reason)
+    return warrant.act(
+        "order.resolved", Subject("order", str(order.id)), before=before, after=after
+    )
 
 
 async def _lock_case(conn: Connection, order_id: int) -> Case:

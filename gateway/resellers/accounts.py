@@ -2,22 +2,30 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import asyncpg
 
 from gateway.errors import UserError
 from gateway.money.ledger import Book
+from gateway.operators.acting import record, require_reason
 from gateway.resellers.keys import mac_of, new_key
 from gateway.store import resellers as store
 from gateway.store.connection import CommitInDoubt, Connection, transaction
 from schemas.money import MAX_AMOUNT, Micros, format_amount
+from schemas.operators import Subject, Warrant, differences
 from schemas.resellers import ANY_USE, ApiKey, KeyTerms, Reseller
 
 _HINT_CHARACTERS = 8
 
 
 async def create_reseller(
-    conn: Connection, name: str, email: str, currency: str, house_currency: str
+    conn: Connection,
+    name: str,
+    email: str,
+    currency: str,
+    house_currency: str,
+    warrant: Warrant,
 ) -> Reseller:
     """Open an account with an empty balance.
 
@@ -31,10 +39,17 @@ async def create_reseller(
     if not name.strip() or "@" not in email:
         raise UserError("a reseller needs a name and an e-mail address")
     try:
-        await store.insert_reseller(conn, name, email, currency)
+        async with transaction(conn):
+            await store.insert_reseller(conn, name, email, currency)
+            after = {"email": email, "currency": currency}
+            await record(conn, warrant.act("reseller.created", _subject(name), after=after))
     except asyncpg.UniqueViolationError:
         raise UserError(f"there is a reseller {name} already: choose another name") from None
     return await find_reseller(conn, name)
+
+
+def _subject(name: str) -> Subject:
+    return Subject("reseller", name)
 
 
 async def find_reseller(conn: Connection, name: str) -> Reseller:
@@ -50,22 +65,34 @@ async def find_reseller(conn: Connection, name: str) -> Reseller:
 
 
 async def credit(
-    conn: Connection, name: str, amount: Micros, *, method: str = "manual", note: str | None = None
+    conn: Connection, name: str, amount: Micros, warrant: Warrant, *, method: str = "manual"
 ) -> Reseller:
-    """Credit money that came in outside, as one ledger entry.
+    """Credit money that came in outside, as one ledger entry with the warrant's reason.
 
     Raises:
-        UserError: when there is no such reseller, the balance would be beyond all measure, or it
-            is not known whether the money was credited.
+        AlreadyDone: when the same request has credited it before.
+        UserError: when there is no such reseller, no reason, the balance would be beyond all
+            measure, or it is not known whether the money was credited.
     """
+    reason = require_reason(warrant)
     reseller = await find_reseller(conn, name)
     if amount <= 0 or reseller.balance + amount > MAX_AMOUNT:
         raise UserError("the amount must be above 0 and keep the balance below a trillion")
     try:
         async with transaction(conn):
             book = await Book.open(conn, [reseller.id])
-            book.top_up(reseller.id, amount, method, note)
+            before = book.balance(reseller.id)
+            book.top_up(reseller.id, amount, method, reason)
             await book.write(conn)
+            moved = (
+                {"balance": format_amount(before)},
+                {
+                    "balance": format_amount(before + amount),
+                    "credited": format_amount(amount),
+                },
+            )
+            act = warrant.act("reseller.credited", _subject(name), before=moved[0], after=moved[1])
+            await record(conn, act)
     except CommitInDoubt:
         raise UserError(
             f"it is not known whether {name} was credited, because the database broke off its "
@@ -79,6 +106,7 @@ async def change_reseller(
     conn: Connection,
     name: str,
     change: Callable[[Reseller], Reseller],
+    warrant: Warrant,
     *,
     credit_limit: Micros | None = None,
 ) -> Reseller:
@@ -100,11 +128,27 @@ async def change_reseller(
                 "account first"
             )
         await store.set_reseller(conn, change(reseller))
+        before, after = differences(_terms(reseller), _terms(await find_reseller(conn, name)))
+        if after:
+            act = warrant.act("reseller.changed", _subject(name), before=before, after=after)
+            await record(conn, act)
     return await find_reseller(conn, name)
 
 
+def _terms(reseller: Reseller) -> dict[str, Any]:
+    return {
+        "suspended": reseller.suspended,
+        "suspended_reason": reseller.suspended_reason,
+        "request_limit": reseller.request_limit,
+        "duplicates": reseller.duplicates,
+        "text_ids": reseller.text_ids,
+        "post_only": reseller.post_only,
+        "credit_limit": format_amount(-reseller.floor),
+    }
+
+
 async def issue_key(
-    conn: Connection, name: str, pepper: bytes, terms: KeyTerms = ANY_USE
+    conn: Connection, name: str, pepper: bytes, warrant: Warrant, terms: KeyTerms = ANY_USE
 ) -> tuple[int, str]:
     """A new key for a reseller: its id and its text, which is shown this once.
 
@@ -113,10 +157,24 @@ async def issue_key(
     """
     reseller = await find_reseller(conn, name)
     key = new_key()
-    key_id = await store.insert_key(
-        conn, reseller.id, mac_of(pepper, key), key[:_HINT_CHARACTERS], terms
-    )
+    hint = key[:_HINT_CHARACTERS]
+    async with transaction(conn):
+        key_id = await store.insert_key(conn, reseller.id, mac_of(pepper, key), hint, terms)
+        after = {"reseller": name, "begins_with": hint} | _key_terms(terms)
+        await record(conn, warrant.act("key.issued", _key_subject(key_id), after=after))
     return key_id, key
+
+
+def _key_subject(key_id: int) -> Subject:
+    return Subject("key", str(key_id))
+
+
+def _key_terms(terms: KeyTerms) -> dict[str, Any]:
+    return {
+        "scope": terms.scope,
+        "networks": [str(network) for network in terms.networks],
+        "expires_at": terms.expires_at.isoformat() if terms.expires_at else None,
+    }
 
 
 async def reseller_keys(conn: Connection, name: str) -> list[ApiKey]:
@@ -130,7 +188,7 @@ async def reseller_keys(conn: Connection, name: str) -> list[ApiKey]:
 
 
 async def change_key(
-    conn: Connection, key_id: int, change: Callable[[KeyTerms], KeyTerms]
+    conn: Connection, key_id: int, change: Callable[[KeyTerms], KeyTerms], warrant: Warrant
 ) -> ApiKey:
     """Change what a key may do, from where, or until when; seen everywhere within seconds.
 
@@ -143,14 +201,25 @@ async def change_key(
             raise UserError(f"there is no key {key_id}: see `smm-gateway key list NAME`")
         changed = replace(key, terms=change(key.terms))
         await store.set_key_terms(conn, key_id, changed.terms)
+        before, after = differences(_key_terms(key.terms), _key_terms(changed.terms))
+        if after:
+            act = warrant.act("key.changed", _key_subject(key_id), before=before, after=after)
+            await record(conn, act)
     return changed
 
 
-async def revoke_key(conn: Connection, key_id: int) -> None:
+async def revoke_key(conn: Connection, key_id: int, warrant: Warrant) -> None:
     """End a key; every process refuses it within seconds.
 
     Raises:
         UserError: when there is no such key.
     """
-    if not await store.set_key_revoked(conn, key_id):
-        raise UserError(f"there is no key {key_id}: see `smm-gateway key list NAME`")
+    async with transaction(conn):
+        key = await store.lock_key(conn, key_id)
+        if key is None:
+            raise UserError(f"there is no key {key_id}: see `smm-gateway key list NAME`")
+        if key.revoked_at is not None:
+            return
+        await store.set_key_revoked(conn, key_id)
+        after = {"reseller": key.reseller, "begins_with": key.hint}
+        await record(conn, warrant.act("key.revoked", _key_subject(key_id), after=after))

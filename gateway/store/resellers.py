@@ -136,12 +136,11 @@ async def set_key_terms(conn: Connection, key_id: int, terms: KeyTerms) -> None:
     )
 
 
-async def set_key_revoked(conn: Connection, key_id: int) -> bool:
-    """End a key; False when there is none with that id."""
-    tag = await conn.execute(
+async def set_key_revoked(conn: Connection, key_id: int) -> None:
+    """End a key."""
+    await conn.execute(
         "update api_key set revoked_at = coalesce(revoked_at, now()) where id = $1", key_id
     )
-    return tag == "UPDATE 1"
 
 
 async def get_accesses(conn: Connection, macs: Sequence[bytes]) -> dict[bytes, Access]:

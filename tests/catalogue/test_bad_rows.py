@@ -15,7 +15,7 @@ from schemas.config import SettingsModel
 from schemas.providers import ProviderRecord
 from schemas.upstream import UpstreamCatalogue
 from tests.providers.wire import Upstream, says
-from tests.world import KEYS, World
+from tests.world import BY_TEST, KEYS, World
 
 _SETTINGS = SettingsModel()
 _SOUND = {
@@ -60,7 +60,7 @@ async def _for_sale(pool: Pool) -> set[str]:
 async def test_names_are_cleaned(world: World, pool: Pool, name: str, kept: str) -> None:
     async with Upstream(says(_answer(_SOUND | {"name": name, "category": name}))) as panel:
         provider = await world.provider(panel.url)
-        await import_services(pool, provider, await _read(provider), _SETTINGS)
+        await import_services(pool, provider, await _read(provider), _SETTINGS, BY_TEST)
     row = await pool.fetchrow("select name, category from service")
     assert tuple(row or ()) == (kept, kept)
 
@@ -87,7 +87,7 @@ async def test_a_row_that_went_bad_is_off_until_it_is_sound_again(
 ) -> None:
     async with Upstream(says(_answer(_SOUND, _OTHER))) as panel:
         provider = await world.provider(panel.url)
-        await import_services(pool, provider, await _read(provider), _SETTINGS)
+        await import_services(pool, provider, await _read(provider), _SETTINGS, BY_TEST)
         panel.behaviour = says(_answer(_SOUND | changes, _OTHER))
         found = await sync_catalogue(pool, provider, await _read(provider), _SETTINGS)
         assert [(c.kind.value, c.upstream_service) for c in found.changes] == [("refused", "1")]

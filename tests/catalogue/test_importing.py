@@ -15,7 +15,7 @@ from schemas.catalogue import Service
 from schemas.config import SettingsModel
 from schemas.providers import ProviderRecord
 from schemas.upstream import RefusedRow, UpstreamCatalogue, UpstreamService
-from tests.world import World
+from tests.world import BY_TEST, World
 
 _ROW = UpstreamService(
     service="1",
@@ -46,7 +46,7 @@ async def _import(
     pool: Pool, provider: ProviderRecord, *rows: UpstreamService, **terms: Any
 ) -> Imported:
     settings = terms.pop("settings", SettingsModel())
-    return await import_services(pool, provider, _rows(*rows), settings, **terms)
+    return await import_services(pool, provider, _rows(*rows), settings, BY_TEST, **terms)
 
 
 async def _rates(pool: Pool) -> dict[str, int]:
@@ -134,7 +134,7 @@ async def test_rows_that_could_not_be_read_are_reported(
 ) -> None:
     unsound = RefusedRow("5", "no rate")
     catalogue = UpstreamCatalogue((_ROW,), (unsound,))
-    done = await import_services(pool, provider, catalogue, SettingsModel())
+    done = await import_services(pool, provider, catalogue, SettingsModel(), BY_TEST)
     assert done.refused == (unsound,)
     assert set(await _all(pool)) == {"1"}
 

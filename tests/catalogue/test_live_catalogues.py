@@ -16,7 +16,7 @@ from providers.transport import Transport
 from schemas.config import SettingsModel
 from schemas.providers import ProviderRecord
 from tests.providers.wire import Upstream, says
-from tests.world import KEYS, World
+from tests.world import BY_TEST, KEYS, World
 
 CATALOGUES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "catalogues"
 SETTINGS = SettingsModel(exchange_rates={"VND": "0.000039"})
@@ -30,7 +30,7 @@ async def read(pool: Pool, provider: ProviderRecord) -> Imported:
     """Ask the panel for its catalogue, and import all of it."""
     async with Transport() as transport:
         catalogue = await adapt(provider, transport, KEYS)[0].services()
-    return await import_services(pool, provider, catalogue, SETTINGS)
+    return await import_services(pool, provider, catalogue, SETTINGS, BY_TEST)
 
 
 @needs_catalogues

@@ -24,7 +24,7 @@ from schemas.providers import ProviderRecord
 from schemas.upstream import UpstreamCatalogue, UpstreamService
 from tests.conftest import eventually
 from tests.providers.wire import Upstream, says
-from tests.world import KEYS, World
+from tests.world import BY_TEST, KEYS, World
 
 _SETTINGS = SettingsModel()
 _ROW = UpstreamService(
@@ -59,7 +59,7 @@ async def provider(world: World) -> ProviderRecord:
 @pytest.fixture
 async def sold(pool: Pool, provider: ProviderRecord) -> int:
     """A service that is imported at a cost of 1.00."""
-    done = await import_services(pool, provider, UpstreamCatalogue((_ROW,)), _SETTINGS)
+    done = await import_services(pool, provider, UpstreamCatalogue((_ROW,)), _SETTINGS, BY_TEST)
     [number] = done.added
     return number
 
@@ -136,11 +136,11 @@ async def test_a_held_rise_stops_the_sale_until_an_operator_approves(
     assert await _rate(pool, sold) is None
     assert await _sync(pool, provider, dear) == []
     [waiting] = await _changes(pool, "held")
-    await decide(pool, [waiting.id], ChangeState.APPROVED)
+    await decide(pool, [waiting.id], ChangeState.APPROVED, BY_TEST)
     assert await _rate(pool, sold) == 5_000_000
     assert await _sync(pool, provider, dear) == []
     with pytest.raises(UserError, match="does not wait"):
-        await decide(pool, [waiting.id], ChangeState.DISMISSED)
+        await decide(pool, [waiting.id], ChangeState.DISMISSED, BY_TEST)
 
 
 async def test_a_dismissed_change_leaves_things_as_they_are_and_does_not_come_up_again(
@@ -149,7 +149,7 @@ async def test_a_dismissed_change_leaves_things_as_they_are_and_does_not_come_up
     now = replace(_ROW, rate=Decimal("0.1"), name="Likes")
     assert await _sync(pool, provider, now) == [("renamed", "held"), ("price", "held")]
     waiting = await _changes(pool, "held")
-    await decide(pool, [change.id for change in waiting], ChangeState.DISMISSED)
+    await decide(pool, [change.id for change in waiting], ChangeState.DISMISSED, BY_TEST)
     assert await _sync(pool, provider, now) == []
     assert await _rate(pool, sold) == 1_250_000
     assert (await _service(pool, sold)).name == "Followers"
@@ -161,14 +161,14 @@ async def test_an_approved_name_and_type_are_taken_over(
     now = replace(_ROW, name="Likes")
     await _sync(pool, provider, now)
     [waiting] = await _changes(pool, "held")
-    await decide(pool, [waiting.id], ChangeState.APPROVED)
+    await decide(pool, [waiting.id], ChangeState.APPROVED, BY_TEST)
     assert (await _service(pool, sold)).name == "Likes"
     assert (await _service(pool, sold)).dripfeed
     package = replace(now, type="Package")
     assert await _sync(pool, provider, package) == [("type_changed", "held")]
     assert await _rate(pool, sold) is None
     [waiting] = await _changes(pool, "held")
-    await decide(pool, [waiting.id], ChangeState.APPROVED)
+    await decide(pool, [waiting.id], ChangeState.APPROVED, BY_TEST)
     assert await _sync(pool, provider, package) == [("returned", "applied")]
     service = await _service(pool, sold)
     assert (service.type, service.dripfeed) == ("Package", False)
@@ -180,9 +180,9 @@ async def test_decisions_are_taken_together_or_not_at_all(
     await _sync(pool, provider, replace(_ROW, name="Likes", type="fb_viplike", type_known=False))
     [waiting] = await _changes(pool, "held")
     with pytest.raises(UserError, match="the type 'fb_viplike' is not known"):
-        await decide(pool, [waiting.id], ChangeState.APPROVED)
+        await decide(pool, [waiting.id], ChangeState.APPROVED, BY_TEST)
     with pytest.raises(UserError, match="change 999"):
-        await decide(pool, [waiting.id, 999], ChangeState.DISMISSED)
+        await decide(pool, [waiting.id, 999], ChangeState.DISMISSED, BY_TEST)
     assert [change.id for change in await _changes(pool, "held")] == [waiting.id]
 
 
@@ -222,7 +222,7 @@ async def test_a_changed_exchange_rate_changes_prices_at_the_next_sync(
 ) -> None:
     abroad = await world.provider("http://127.0.0.1:9/abroad", name="abroad", currency="EUR")
     first, later = (SettingsModel(exchange_rates={"EUR": rate}) for rate in ("1.08", "1.20"))
-    done = await import_services(pool, abroad, UpstreamCatalogue((_ROW,)), first)
+    done = await import_services(pool, abroad, UpstreamCatalogue((_ROW,)), first, BY_TEST)
     assert await _rate(pool, done.added[0]) == 1_350_000
     assert await _sync(pool, abroad, _ROW, settings=later) == [("price", "applied")]
     assert await _rate(pool, done.added[0]) == 1_500_000
@@ -233,7 +233,7 @@ async def test_an_empty_or_halved_catalogue_changes_nothing(
     pool: Pool, provider: ProviderRecord, rows: int
 ) -> None:
     offered = [replace(_ROW, service=str(n)) for n in range(5)]
-    await import_services(pool, provider, UpstreamCatalogue(tuple(offered)), _SETTINGS)
+    await import_services(pool, provider, UpstreamCatalogue(tuple(offered)), _SETTINGS, BY_TEST)
     before = await _version(pool)
     with pytest.raises(UserError, match="nothing was changed"):
         await _sync(pool, provider, *offered[:rows])
@@ -244,14 +244,14 @@ async def test_an_operator_may_believe_a_smaller_catalogue(
     pool: Pool, provider: ProviderRecord
 ) -> None:
     offered = [replace(_ROW, service=str(n)) for n in range(5)]
-    await import_services(pool, provider, UpstreamCatalogue(tuple(offered)), _SETTINGS)
+    await import_services(pool, provider, UpstreamCatalogue(tuple(offered)), _SETTINGS, BY_TEST)
     assert len(await _sync(pool, provider, offered[0], accept_smaller=True)) == 4
     assert await _sync(pool, provider, offered[0]) == []
 
 
 async def test_an_account_may_have_a_policy_of_its_own(world: World, pool: Pool) -> None:
     strict = await world.provider("http://127.0.0.1:9/x", name="strict", price_changes="hold")
-    await import_services(pool, strict, UpstreamCatalogue((_ROW,)), _SETTINGS)
+    await import_services(pool, strict, UpstreamCatalogue((_ROW,)), _SETTINGS, BY_TEST)
     now = replace(_ROW, rate=Decimal("1.01"))
     assert await _sync(pool, strict, now) == [("price", "held")]
 
@@ -260,7 +260,7 @@ async def test_a_sync_leaves_other_providers_alone(
     world: World, pool: Pool, provider: ProviderRecord, sold: int
 ) -> None:
     other = await world.provider("http://127.0.0.1:9/other", name="other")
-    done = await import_services(pool, other, UpstreamCatalogue((_ROW,)), _SETTINGS)
+    done = await import_services(pool, other, UpstreamCatalogue((_ROW,)), _SETTINGS, BY_TEST)
     await _sync(pool, provider, replace(_ROW, service="7"))
     assert (await _rate(pool, sold), await _rate(pool, done.added[0])) == (None, 1_250_000)
 
@@ -298,7 +298,7 @@ async def test_a_catalogue_is_synced_when_it_is_due_by_one_process(
     async with Upstream(says(_answer("1.00", "2.00"))) as panel:
         provider = await world.provider(panel.url)
         catalogue = await adapt(provider, transport, KEYS)[0].services()
-        done = await import_services(pool, provider, catalogue, _SETTINGS)
+        done = await import_services(pool, provider, catalogue, _SETTINGS, BY_TEST)
         panel.behaviour = says(_answer("1.20", "2.00"))
         crowd = [_syncs(pool, transport) for _ in range(4)]
         await asyncio.gather(*(one.work() for one in crowd))
@@ -317,7 +317,7 @@ async def test_a_broken_answer_changes_nothing_and_is_remembered_with_its_reason
     async with Upstream(says(_answer("1.00"))) as panel:
         provider = await world.provider(panel.url)
         catalogue = await adapt(provider, transport, KEYS)[0].services()
-        done = await import_services(pool, provider, catalogue, _SETTINGS)
+        done = await import_services(pool, provider, catalogue, _SETTINGS, BY_TEST)
         panel.behaviour = says(answer)
         await _make_due(pool)
         await _syncs(pool, transport).work()
@@ -358,7 +358,7 @@ async def test_a_gateway_syncs_by_itself(world: World, open_gateway: Any, pool: 
             catalogue = await adapt(provider, transport, KEYS)[0].services()
         quick = {"sync_ms": 200}
         settings = SettingsModel(catalogue=quick)
-        done = await import_services(pool, provider, catalogue, settings)
+        done = await import_services(pool, provider, catalogue, settings, BY_TEST)
         panel.behaviour = says(_answer("1.40"))
         async with open_gateway(catalogue=quick):
 
@@ -374,7 +374,7 @@ async def test_an_import_leaves_alone_when_the_next_sync_is_and_what_it_compares
     await _make_due(pool)
     before = await pool.fetchrow("select * from catalogue_sync")
     more = [replace(_ROW, service=str(n), rate=Decimal(9)) for n in range(1, 4)]
-    await import_services(pool, provider, UpstreamCatalogue(tuple(more)), _SETTINGS)
+    await import_services(pool, provider, UpstreamCatalogue(tuple(more)), _SETTINGS, BY_TEST)
     assert await pool.fetchrow("select * from catalogue_sync") == before
 
 
@@ -384,7 +384,7 @@ async def test_an_import_before_the_first_sync_gives_it_something_to_compare_wit
     async with pool.acquire() as conn:
         await syncs.insert_syncs(conn, [provider.id], 60_000)
         due = await conn.fetchval("select next_at from catalogue_sync")
-        await import_services(pool, provider, UpstreamCatalogue((_ROW,)), _SETTINGS)
+        await import_services(pool, provider, UpstreamCatalogue((_ROW,)), _SETTINGS, BY_TEST)
         record = await syncs.get_sync(conn, provider.id)
         assert record is not None
         assert (record.rows, record.known, record.good_at is None) == (1, frozenset({"1"}), False)

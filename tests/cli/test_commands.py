@@ -21,7 +21,7 @@ async def test_resellers_are_created_credited_and_shown(command: Command, world:
         "balance": "0.00",
         "currency": "USD",
     }
-    credited = await command.json("reseller", "credit", "acme", "12.345", "--note", "thanks")
+    credited = await command.json("reseller", "credit", "acme", "12.345", "--reason", "thanks")
     assert credited["balance"] == "12.345"
     shown, listed = await asyncio.gather(
         command.json("reseller", "show", "acme"), command.json("reseller", "list")

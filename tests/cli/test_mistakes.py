@@ -26,7 +26,7 @@ async def test_what_does_not_exist_is_named(command: Command) -> None:
     complaints = await _complaints(
         command,
         ["reseller", "show", "ghost"],
-        ["reseller", "credit", "ghost", "1"],
+        ["reseller", "credit", "ghost", "1", "--reason", "paid"],
         ["key", "issue", "ghost"],
         ["reseller", "set", "ghost", "--resume"],
         ["key", "revoke", "77"],
@@ -75,7 +75,9 @@ async def test_a_balance_that_somebody_holds_is_one_line(command: Command, world
     async with world.pool.acquire() as conn, conn.transaction():
         await conn.execute("select from balance where reseller_id = $1 for update", customer.id)
         complaints = await _complaints(
-            command, ["reseller", "credit", "acme", "1"], ["reseller", "set", "acme", "--resume"]
+            command,
+            ["reseller", "credit", "acme", "1", "--reason", "paid"],
+            ["reseller", "set", "acme", "--resume"],
         )
     for line, text in complaints.items():
         assert "the balance is in use just now" in text, line
@@ -91,10 +93,10 @@ async def test_bad_amounts_and_names_change_nothing(
     package = await world.service(provider, type="Package", upstream_service="2")
     complaints = await _complaints(
         command,
-        ["reseller", "credit", "acme", "ten"],
-        ["reseller", "credit", "acme", "1.1234567"],
-        ["reseller", "credit", "acme", "0"],
-        ["reseller", "credit", "acme", "999999999999.99"],
+        ["reseller", "credit", "acme", "ten", "--reason", "paid"],
+        ["reseller", "credit", "acme", "1.1234567", "--reason", "paid"],
+        ["reseller", "credit", "acme", "0", "--reason", "paid"],
+        ["reseller", "credit", "acme", "999999999999.99", "--reason", "paid"],
         ["reseller", "create", "acme", "--email", "b@example.com"],
         ["reseller", "create", "other", "--email", "nobody"],
         ["reseller", "create", "other", "--email", "b@example.com", "--currency", "EUR"],

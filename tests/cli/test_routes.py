@@ -9,7 +9,7 @@ from schemas.catalogue import Service
 from schemas.config import SettingsModel
 from tests.cli.command import Command
 from tests.sandbox_process import SandboxProcess
-from tests.world import KEYS, World
+from tests.world import BY_TEST, KEYS, World
 
 
 async def _one_service(world: World, panel: SandboxProcess) -> Service:
@@ -19,7 +19,12 @@ async def _one_service(world: World, panel: SandboxProcess) -> Service:
     async with Transport() as transport:
         catalogue = await adapt(record, transport, KEYS)[0].services()
     await import_services(
-        world.pool, record, catalogue, SettingsModel(), choice=Choice(ids=frozenset({"101"}))
+        world.pool,
+        record,
+        catalogue,
+        SettingsModel(),
+        BY_TEST,
+        choice=Choice(ids=frozenset({"101"})),
     )
     async with world.pool.acquire() as conn:
         [service] = await services.list_services(conn)

@@ -167,7 +167,9 @@ async def test_a_credit_in_doubt_says_so_and_how_to_find_out(
             forks,
         )
         proxy.trap(COMMITTED, Link.cut, toward=Toward.CLIENT)
-        complaint = (await command.run("reseller", "credit", customer.name, "7")).complaint
+        complaint = (
+            await command.run("reseller", "credit", customer.name, "7", "--reason", "paid")
+        ).complaint
     assert "not known whether acme was credited" in complaint
     assert "smm-gateway reseller show acme" in complaint
     assert "5.00" in complaint

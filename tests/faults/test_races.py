@@ -28,7 +28,7 @@ from tests.faults.gates import Deed, GatedPanel, queue_up
 from tests.orders.line import TRACKING, Line, faulty, open_line
 from tests.orders.test_drip_feed import drip, look
 from tests.sandbox_process import SandboxProcess
-from tests.world import Customer, World
+from tests.world import BY_TEST, Customer, World
 
 #: ``RACES=1000`` makes a longer run.
 RACES = int(os.environ.get("RACES", "2"))
@@ -163,7 +163,7 @@ async def test_operators_and_the_reseller_cancel_one_order_at_once(line: Line) -
 
 
 def _cancels(line: Line, who: int | None, number: int) -> Deed:
-    return lambda: request_cancels(line.pool, who, [number])
+    return lambda: request_cancels(line.pool, BY_TEST if who is None else who, [number])
 
 
 @pytest.mark.parametrize("swept_first", [False, True])

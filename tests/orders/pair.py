@@ -13,7 +13,7 @@ from providers.panel_v2 import PanelV2
 from schemas.catalogue import NewRoute
 from tests.orders.line import Line, open_line
 from tests.sandbox_process import SandboxProcess
-from tests.world import KEYS, World
+from tests.world import BY_TEST, KEYS, World
 
 #: What both panels call the service.
 UPSTREAM = "101"
@@ -73,7 +73,9 @@ async def open_pair(
         services = line.catalogue.current.services.values()
         service = next(s for s in services if s.routes[0].upstream_service == UPSTREAM)
         cost = service.routes[0].cost + 10
-        await make_route(world.pool, NewRoute(service.id, record.id, UPSTREAM, cost, 200, 1))
+        await make_route(
+            world.pool, NewRoute(service.id, record.id, UPSTREAM, cost, 200, 1), BY_TEST
+        )
         async with world.pool.acquire() as conn:
             await line.catalogue.refresh(conn)
         assert isinstance(line.adapter, PanelV2)

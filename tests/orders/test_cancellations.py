@@ -13,6 +13,7 @@ from schemas.orders import OrderState
 from tests.orders.aftercare import Aftercare
 from tests.orders.fates import CHARGE
 from tests.orders.line import Line, faulty
+from tests.world import BY_TEST
 
 
 @pytest.fixture
@@ -222,7 +223,7 @@ async def test_an_operator_cancels_what_a_reseller_could_not(care: Aftercare) ->
     line = care.line
     [order] = await line.place(faulty(), upstream="122")
     assert (await care.cancel(order)).refused == {order: wire.CANCEL_UNAVAILABLE}
-    done = await request_cancels(line.pool, None, [order])
+    done = await request_cancels(line.pool, BY_TEST, [order])
     assert done.steps == {order: Step.AT_ONCE}
     assert await line.history(order) == ["canceled_by_operator"]
     assert await line.spent() == 0

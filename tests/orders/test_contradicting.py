@@ -17,6 +17,7 @@ from schemas.doubts import Decision
 from schemas.orders import AttemptState, ClaimedOrder, OrderState
 from schemas.upstream import Exchange, Placed, RefusalGroup
 from tests.orders.line import DISPATCH, Line, faulty
+from tests.world import BY_TEST
 
 _TOLD = Exchange(sent=True, elapsed_ms=1, status=200)
 _LATE = Placed("77", _TOLD)
@@ -72,7 +73,7 @@ async def test_an_order_that_was_taken_after_all_is_not_sent_again(
     assert await line.send() == []
     # A person looks, and from then on it is followed there.
     word = Word(Decision.PLACED, "seen there", upstream_id="77")
-    await resolve_order(line.pool, order.id, word, correction_ms=1)
+    await resolve_order(line.pool, order.id, word, BY_TEST, correction_ms=1)
     row = await line.row(order.id)
     assert (row["state"], row["upstream_id"]) == (OrderState.PLACED, "77")
     await line.world.assert_sound()

@@ -16,7 +16,7 @@ from tests.orders.doubting import Doubting, open_doubting
 from tests.orders.line import faulty
 from tests.orders.test_drip_feed import deliver, drip, look, run_all, runs_of
 from tests.sandbox_process import SandboxProcess
-from tests.world import World
+from tests.world import BY_TEST, World
 
 
 @pytest.fixture(params=[True, False], ids=["listed", "unlisted"])
@@ -279,7 +279,7 @@ async def test_an_order_that_is_found_absent_is_canceled_instead_of_sent_where_t
 ) -> None:
     line, link = listing.line, faulty()
     [number] = await listing.doubt("500-before", link)
-    await request_cancels(line.pool, None, [number])
+    await request_cancels(line.pool, BY_TEST, [number])
     await listing.look_for_long()
     assert await listing.state(number) == OrderState.QUEUED
     assert await line.send() == []

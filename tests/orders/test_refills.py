@@ -14,6 +14,7 @@ from schemas import panel_v2 as wire
 from schemas.aftercare import RefillState
 from tests.orders.aftercare import Aftercare
 from tests.orders.line import Line, faulty
+from tests.world import BY_TEST
 
 
 @pytest.fixture
@@ -271,11 +272,11 @@ async def test_an_operator_ends_a_refill_that_nobody_knows_of(care: Aftercare) -
     [order] = await care.completed(faulty())
     refill = await care.refill(order)
     with pytest.raises(UserError, match="refill list"):
-        await close_refill(care.line.pool, refill, RefillState.REJECTED, "nobody knows it")
+        await close_refill(care.line.pool, refill, RefillState.REJECTED, BY_TEST)
     await care.fail("refill", "reset-before")
     await care.send()
-    await close_refill(care.line.pool, refill, RefillState.REJECTED, "the panel never had it")
+    await close_refill(care.line.pool, refill, RefillState.REJECTED, BY_TEST)
     row = await care.row(refill)
-    assert (row["state"], row["reason"]) == ("rejected", "the panel never had it")
+    assert (row["state"], row["reason"]) == ("rejected", BY_TEST.reason)
     assert await care.refill(order) > refill
     await care.line.world.assert_sound()

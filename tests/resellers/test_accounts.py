@@ -13,12 +13,12 @@ from gateway.store.connection import Pool, transaction
 from schemas.money import MAX_AMOUNT, UNIT
 from schemas.resellers import DuplicatePolicy, Reseller
 from tests.money.faults import order_row
-from tests.world import Customer, World
+from tests.world import BY_TEST, Customer, World
 
 
 async def test_an_account_opens_empty_in_the_house_currency(pool: Pool) -> None:
     async with pool.acquire() as conn:
-        made = await accounts.create_reseller(conn, "acme", "a@example.com", "USD", "USD")
+        made = await accounts.create_reseller(conn, "acme", "a@example.com", "USD", "USD", BY_TEST)
     assert (made.name, made.balance, made.currency, made.suspended) == ("acme", 0, "USD", False)
 
 
@@ -31,7 +31,7 @@ async def test_what_cannot_be_an_account_is_refused(
 ) -> None:
     async with pool.acquire() as conn:
         with pytest.raises(UserError):
-            await accounts.create_reseller(conn, name, email, currency, "USD")
+            await accounts.create_reseller(conn, name, email, currency, "USD", BY_TEST)
         assert await conn.fetchval("select count(*) from reseller") == 0
 
 
@@ -39,14 +39,15 @@ async def test_a_name_is_taken_once(world: World, pool: Pool) -> None:
     await world.reseller("acme")
     async with pool.acquire() as conn:
         with pytest.raises(UserError, match="acme already"):
-            await accounts.create_reseller(conn, "acme", "b@example.com", "USD", "USD")
+            await accounts.create_reseller(conn, "acme", "b@example.com", "USD", "USD", BY_TEST)
     await world.assert_sound()
 
 
-async def test_a_credit_is_one_entry_with_its_note(world: World, pool: Pool) -> None:
+async def test_a_credit_is_one_entry_with_its_reason(world: World, pool: Pool) -> None:
     customer = await world.reseller(funds="0")
     async with pool.acquire() as conn:
-        credited = await accounts.credit(conn, customer.name, 5, method="wire", note="№ 7")
+        warrant = replace(BY_TEST, reason="№ 7")
+        credited = await accounts.credit(conn, customer.name, 5, warrant, method="wire")
         [entry] = await conn.fetch("select * from entry")
     assert credited.balance == 5
     assert (entry["source"], entry["destination"], entry["amount"]) == ("cash:wire", "reseller", 5)
@@ -58,7 +59,7 @@ async def test_an_amount_out_of_measure_is_refused(world: World, pool: Pool, amo
     customer = await world.reseller()
     async with pool.acquire() as conn:
         with pytest.raises(UserError, match="amount"):
-            await accounts.credit(conn, customer.name, amount)
+            await accounts.credit(conn, customer.name, amount, BY_TEST)
     assert await world.balance(customer) == 100 * UNIT
 
 
@@ -67,7 +68,7 @@ async def test_credits_at_the_same_time_add_up(world: World, pool: Pool) -> None
 
     async def credit() -> None:
         async with pool.acquire() as conn:
-            await accounts.credit(conn, customer.name, 7)
+            await accounts.credit(conn, customer.name, 7, BY_TEST)
 
     await asyncio.gather(*(credit() for _ in range(25)))
     assert await world.balance(customer) == 175
@@ -79,7 +80,7 @@ async def test_nobody_is_told_clearly(pool: Pool, call: object) -> None:
     assert callable(call)
     async with pool.acquire() as conn:
         with pytest.raises(UserError, match="there is no reseller ghost"):
-            await call(conn, "ghost", 1 if call is accounts.credit else b"pepper")
+            await call(conn, "ghost", 1 if call is accounts.credit else b"pepper", BY_TEST)
 
 
 def _same(reseller: Reseller) -> Reseller:
@@ -88,7 +89,9 @@ def _same(reseller: Reseller) -> Reseller:
 
 async def _set_credit_limit(pool: Pool, customer: Customer, limit: int) -> Reseller:
     async with pool.acquire() as conn:
-        return await accounts.change_reseller(conn, customer.name, _same, credit_limit=limit)
+        return await accounts.change_reseller(
+            conn, customer.name, _same, BY_TEST, credit_limit=limit
+        )
 
 
 async def _buy(pool: Pool, customer: Customer, number: int, price: int) -> bool:
@@ -116,10 +119,12 @@ async def test_settings_are_kept_and_the_rest_of_the_account_is_not_touched(
             text_ids=True,
             post_only=True,
         )
-        changed = await accounts.change_reseller(conn, customer.name, lambda _: wanted)
+        changed = await accounts.change_reseller(conn, customer.name, lambda _: wanted, BY_TEST)
         assert changed == wanted == await accounts.find_reseller(conn, customer.name)
         assert not (await accounts.find_reseller(conn, other.name)).suspended
-        assert await accounts.change_reseller(conn, customer.name, lambda _: before) == before
+        assert (
+            await accounts.change_reseller(conn, customer.name, lambda _: before, BY_TEST) == before
+        )
     await world.assert_sound()
 
 
@@ -147,13 +152,13 @@ async def test_a_credit_limit_below_what_is_owed_is_refused_and_says_how_much(
     async with pool.acquire() as conn:
         with pytest.raises(UserError, match="owes"):
             await accounts.change_reseller(
-                conn, customer.name, lambda r: replace(r, suspended=True), credit_limit=0
+                conn, customer.name, lambda r: replace(r, suspended=True), BY_TEST, credit_limit=0
             )
         assert not (await accounts.find_reseller(conn, customer.name)).suspended
     assert (await _set_credit_limit(pool, customer, UNIT + 500_000)).floor == -UNIT - 500_000
     await world.assert_sound()
     async with pool.acquire() as conn:
-        await accounts.credit(conn, customer.name, 2 * UNIT)
+        await accounts.credit(conn, customer.name, 2 * UNIT, BY_TEST)
     assert (await _set_credit_limit(pool, customer, 0)).floor == 0
     await world.assert_sound()
 
@@ -206,6 +211,6 @@ async def test_the_database_refuses_settings_that_cannot_be(
 async def test_a_key_or_account_that_does_not_exist_cannot_be_changed(pool: Pool) -> None:
     async with pool.acquire() as conn:
         with pytest.raises(UserError, match="there is no key 77"):
-            await accounts.change_key(conn, 77, lambda terms: terms)
+            await accounts.change_key(conn, 77, lambda terms: terms, BY_TEST)
         with pytest.raises(UserError, match="there is no reseller ghost"):
-            await accounts.change_reseller(conn, "ghost", _same)
+            await accounts.change_reseller(conn, "ghost", _same, BY_TEST)

@@ -15,7 +15,7 @@ from gateway.resellers.keys import CACHE_SECONDS, KeyRing, is_ours, mac_of, new_
 from gateway.store import resellers as store
 from gateway.store.connection import Pool
 from schemas.resellers import ANY_USE, Access, DuplicatePolicy, KeyTerms, Scope
-from tests.world import PEPPER, Customer, World
+from tests.world import BY_TEST, PEPPER, Customer, World
 
 _PEPPER = PEPPER.encode()
 
@@ -104,7 +104,7 @@ async def test_a_revoked_key_is_refused_within_the_cache_time(world: World, pool
     assert await ring.open(customer.key)
     async with pool.acquire() as conn:
         [key] = await accounts.reseller_keys(conn, customer.name)
-        await accounts.revoke_key(conn, key.id)
+        await accounts.revoke_key(conn, key.id, BY_TEST)
     assert await KeyRing(pool, _PEPPER, clock).open(customer.key) is None
     clock.now = CACHE_SECONDS
     assert await ring.open(customer.key) is None
@@ -138,9 +138,9 @@ async def test_revoking_twice_keeps_the_first_time(world: World, pool: Pool) -> 
     customer = await world.reseller()
     async with pool.acquire() as conn:
         [key] = await accounts.reseller_keys(conn, customer.name)
-        await accounts.revoke_key(conn, key.id)
+        await accounts.revoke_key(conn, key.id, BY_TEST)
         [once] = await accounts.reseller_keys(conn, customer.name)
-        await accounts.revoke_key(conn, key.id)
+        await accounts.revoke_key(conn, key.id, BY_TEST)
         [twice] = await accounts.reseller_keys(conn, customer.name)
     assert once.revoked_at is not None
     assert once == twice
@@ -148,7 +148,7 @@ async def test_revoking_twice_keeps_the_first_time(world: World, pool: Pool) -> 
 
 async def _key(pool: Pool, customer: Customer, terms: KeyTerms) -> str:
     async with pool.acquire() as conn:
-        return (await accounts.issue_key(conn, customer.name, _PEPPER, terms))[1]
+        return (await accounts.issue_key(conn, customer.name, _PEPPER, BY_TEST, terms))[1]
 
 
 async def test_a_key_opens_what_its_terms_and_its_account_say(world: World, pool: Pool) -> None:
@@ -181,6 +181,7 @@ async def test_a_key_opens_what_its_terms_and_its_account_say(world: World, pool
                 post_only=True,
                 suspended=True,
             ),
+            BY_TEST,
         )
     access = await KeyRing(pool, _PEPPER).open(customer.key)
     assert access is not None
@@ -218,7 +219,7 @@ async def test_an_expired_key_opens_nothing_until_its_end_is_moved(
     async with pool.acquire() as conn:
         [_, shown] = await accounts.reseller_keys(conn, customer.name)
         assert shown.terms.expires_at == past
-        changed = await accounts.change_key(conn, shown.id, lambda _: ANY_USE)
+        changed = await accounts.change_key(conn, shown.id, lambda _: ANY_USE, BY_TEST)
         assert (await accounts.reseller_keys(conn, customer.name))[1] == changed
     assert await KeyRing(pool, _PEPPER).open(key) is not None
 
@@ -229,7 +230,7 @@ async def test_changed_terms_are_seen_within_the_cache_time(world: World, pool: 
     ring = KeyRing(pool, _PEPPER, clock)
     await ring.open(customer.key)
     async with pool.acquire() as conn:
-        await accounts.change_key(conn, 1, lambda terms: replace(terms, scope=Scope.READ))
+        await accounts.change_key(conn, 1, lambda terms: replace(terms, scope=Scope.READ), BY_TEST)
     clock.now = CACHE_SECONDS
     access = await ring.open(customer.key)
     assert access is not None

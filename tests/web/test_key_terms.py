@@ -17,7 +17,7 @@ from schemas.resellers import KeyTerms, Reseller, Scope
 from tests.conftest import OpenGateway
 from tests.panel_client import PanelClient
 from tests.web.desk import FORM, Answer, Desk, Request, ask, form
-from tests.world import PEPPER, Customer, World
+from tests.world import BY_TEST, PEPPER, Customer, World
 
 BAD_KEY, BAD_REQUEST = "Invalid API key", "Incorrect request"
 SUSPENDED, NO_FUNDS = "Your account has been suspended.", "Not enough funds on balance"
@@ -42,13 +42,13 @@ async def change(pool: Pool, customer: Customer, credit: int | None = None, **ch
         return replace(reseller, **changes)
 
     async with pool.acquire() as conn:
-        await accounts.change_reseller(conn, customer.name, changed, credit_limit=credit)
+        await accounts.change_reseller(conn, customer.name, changed, BY_TEST, credit_limit=credit)
 
 
 async def key_of(pool: Pool, customer: Customer, terms: KeyTerms) -> str:
     """One more key of a reseller."""
     async with pool.acquire() as conn:
-        return (await accounts.issue_key(conn, customer.name, PEPPER.encode(), terms))[1]
+        return (await accounts.issue_key(conn, customer.name, PEPPER.encode(), BY_TEST, terms))[1]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,7 +80,9 @@ async def terms(desk: Desk) -> AsyncIterator[None]:
     await account("MUTED", suspended=True)
     async with desk.pool.acquire() as conn:
         [muted] = await accounts.reseller_keys(conn, "muted")
-        await accounts.change_key(conn, muted.id, lambda terms: replace(terms, scope=Scope.READ))
+        await accounts.change_key(
+            conn, muted.id, lambda terms: replace(terms, scope=Scope.READ), BY_TEST
+        )
     debtor = await account("DEBTOR", funds="0", credit=UNIT // 10)
     async with PanelClient(desk.gateway.url, debtor.key) as client:
         await client.add(int(desk.names["DEFAULT"]), 100)

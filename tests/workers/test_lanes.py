@@ -20,7 +20,7 @@ from tests.odd_panels import KEY, OddPanel, serving
 from tests.orders.line import faulty, open_line
 from tests.panel_client import PanelClient
 from tests.sandbox_process import SandboxProcess
-from tests.world import KEYS, World
+from tests.world import BY_TEST, KEYS, World
 
 
 async def _states(pool: Pool) -> dict[str, int]:
@@ -159,6 +159,7 @@ async def test_words_that_an_operator_explained_are_understood_from_then_on(
                 lambda record: upstreams.taught(record, "Out of order", RefusalGroup.ORDER),
                 SettingsModel(),
                 KEYS,
+                BY_TEST,
             )
         await eventually(lambda: _lanes_know(gateway, provider.id, "known_refusals"))
         await client.add(service, 100, links[1])
