@@ -59,6 +59,11 @@ ERRORS = (
         "Check the key.",
     ),
     ErrorText(wire.SUSPENDED, "The account may read, but not order.", "Ask the operator."),
+    ErrorText(
+        wire.ORDERING_PAUSED,
+        "New orders are not taken for the moment; everything else is answered.",
+        "Repeat the add later.",
+    ),
     ErrorText(wire.IP_NOT_ALLOWED, "The key is bound to other addresses.", "Ask the operator."),
     ErrorText(
         wire.INCORRECT_REQUEST,

@@ -83,7 +83,8 @@ class ApiKey:
 class Access:
     """What a valid key opens.
 
-    ``valid_seconds`` is how long from the look-up on until the key expires.
+    ``valid_seconds`` is how long from the look-up on until the key expires. While ``paused``, no
+    order is taken.
     """
 
     key_id: int
@@ -97,3 +98,14 @@ class Access:
     duplicates: DuplicatePolicy
     text_ids: bool
     post_only: bool
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OrderingStop:
+    """Ordering that was stopped, of one ``reseller`` or, where that is None, of all."""
+
+    reseller: str | None
+    reason: str
+    actor: str
+    at: datetime

@@ -30,7 +30,8 @@ class Draft:
 
     ``quantity`` is all that is charged, over every run of a drip-feed; ``interval`` is in minutes.
     ``external_id`` is the reseller's own name for it, under which it is placed at most once;
-    ``duplicates`` says what becomes of a repetition without a name.
+    ``duplicates`` says what becomes of a repetition without a name. A ``paused`` one is not placed,
+    but an order that was placed before is found by it.
     """
 
     reseller_id: int
@@ -46,6 +47,7 @@ class Draft:
     runs: int | None = None
     interval: int | None = None
     max_charge: Micros | None = None
+    paused: bool = False
 
     @property
     def per_run(self) -> int:

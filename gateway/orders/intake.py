@@ -30,7 +30,7 @@ from gateway.store import orders, versions
 from gateway.store.connection import CommitInDoubt, Connection, Pool, set_aside, transaction
 from gateway.store.versions import ORDER_ID_BLOCK, ORDER_ID_SECONDS
 from schemas.orders import NewOrder
-from schemas.panel_v2 import INCORRECT_SERVICE, NOT_ENOUGH_FUNDS, PanelError
+from schemas.panel_v2 import INCORRECT_SERVICE, NOT_ENOUGH_FUNDS, ORDERING_PAUSED, PanelError
 
 log = structlog.get_logger()
 
@@ -247,6 +247,8 @@ class Intake:
                 answers.append(known)
             elif isinstance(draft, Exception):
                 answers.append(draft)
+            elif draft.paused:
+                answers.append(PanelError(ORDERING_PAUSED))
             elif draft.reseller_id not in book:
                 answers.append(GroupFailed("the balance is locked"))
             elif not book.charge(draft.reseller_id, draft.charge, order_id):

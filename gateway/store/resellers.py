@@ -50,6 +50,7 @@ def _access(row: Record) -> Access:
         duplicates=DuplicatePolicy(row["duplicates"]),
         text_ids=row["text_ids"],
         post_only=row["post_only"],
+        paused=row["paused"],
     )
 
 
@@ -148,7 +149,9 @@ async def get_accesses(conn: Connection, macs: Sequence[bytes]) -> dict[bytes, A
     rows = await conn.fetch(
         """select k.mac, k.id as key_id, r.id as reseller_id, r.currency, r.suspended, k.scope,
                   k.networks, r.request_limit, r.duplicates, r.text_ids, r.post_only,
-                  extract(epoch from k.expires_at - now())::float8 as valid_seconds
+                  extract(epoch from k.expires_at - now())::float8 as valid_seconds,
+                  exists (select from ordering_stop s
+                           where s.reseller_id is null or s.reseller_id = r.id) as paused
              from api_key k join reseller r on r.id = k.reseller_id
             where k.mac = any($1) and k.revoked_at is null
               and (k.expires_at is null or k.expires_at > now())""",

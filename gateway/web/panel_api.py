@@ -191,7 +191,13 @@ class PanelApi:
             currency=call.access.currency,
             request_id=call.request_id,
         )
-        return replace(draft, external_id=call.external_id, duplicates=call.access.duplicates)
+        access = call.access
+        return replace(
+            draft,
+            external_id=call.external_id,
+            duplicates=access.duplicates,
+            paused=access.paused,
+        )
 
     async def _earlier(self, call: Call) -> Accepted | None:
         """The order that was placed under the call's name before it would have been refused."""
