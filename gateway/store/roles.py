@@ -9,7 +9,7 @@ READ_ONLY = ("migration", "application_role")
 #: Ledger and history: what was written stays as it was written.
 APPEND_ONLY = ("entry", "order_event", "operator_action", "detached_range", "detached_sum")
 #: Rows change and never go.
-KEPT = ("orders", "attempt", "balance")
+KEPT = ("orders", "attempt", "balance", "confirmation")
 #: Functions that run with the owner's rights.
 CALLABLE = ("make_order_ranges()",)
 

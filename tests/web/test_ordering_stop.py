@@ -1,6 +1,7 @@
 """The switch that stops ordering: adds are refused, and all that was accepted goes on."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -17,12 +18,12 @@ from tests.world import BY_TEST, World
 PAUSED = {"error": "Ordering is paused"}
 
 
-def _adding(client: PanelClient, service: int, link: str) -> Callable[[], Awaitable[object]]:
+def _adding(client: PanelClient, service: int, link: str) -> Callable[[], Awaitable[Any]]:
     fields = {"service": service, "link": link, "quantity": 100}
     return lambda: client.call("add", **fields)
 
 
-async def _paused(add: Callable[[], Awaitable[object]]) -> bool:
+async def _paused(add: Callable[[], Awaitable[Any]]) -> bool:
     return await add() == PAUSED
 
 
