@@ -92,6 +92,29 @@ class InternalSettings(_Section):
     port: int = Field(default=0, ge=0, le=65535)
 
 
+class OpsSettings(_Section):
+    """The console for operators: a listener of its own, off without a ``port``; 0 is a free one.
+
+    ``url`` is where browsers reach it, like https://ops.example.com; links to it begin with that.
+    Its proxies are trusted apart from those of the API. ``development`` is for this machine alone:
+    cookies over plain http, and no second factor needed.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = Field(default=None, ge=0, le=65535)
+    url: str | None = Field(default=None, pattern=r"^https://[^/\s?#]+$")
+    trusted_proxies: list[IPvAnyNetwork] = []
+    development: bool = False
+
+    @model_validator(mode="after")
+    def _develops_at_home(self) -> Self:
+        if self.development and (self.url is not None or self.trusted_proxies):
+            raise ValueError("development is for a console that only this machine reaches")
+        if self.development and self.host not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("development needs a host on loopback, like 127.0.0.1")
+        return self
+
+
 class SecuritySettings(_Section):
     """Secrets that are kept outside the database.
 
@@ -246,6 +269,7 @@ class SettingsModel(BaseModel):
     redis: RedisSettings = RedisSettings()
     http: HttpSettings = HttpSettings()
     internal: InternalSettings = InternalSettings()
+    ops: OpsSettings = OpsSettings()
     security: SecuritySettings = SecuritySettings()
     limits: LimitSettings = LimitSettings()
     intake: IntakeSettings = IntakeSettings()

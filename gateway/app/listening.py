@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from gateway.errors import UserError
-from schemas.config import HttpSettings, InternalSettings
+from schemas.config import HttpSettings, InternalSettings, OpsSettings
 
 _KEEP_ALIVE_SECONDS = 75.0
 _BACKLOG = 1024
@@ -35,7 +35,7 @@ def url_of(host: str, port: int) -> str:
 
 
 def _cannot_listen(
-    listener: HttpSettings | InternalSettings, setting: str, error: OSError
+    listener: HttpSettings | InternalSettings | OpsSettings, setting: str, error: OSError
 ) -> UserError:
     return UserError(
         f"cannot listen on {listener.host}:{listener.port} ({error.strerror}): "
@@ -46,7 +46,7 @@ def _cannot_listen(
 async def listen(
     stack: AsyncExitStack,
     app: web.Application,
-    listener: HttpSettings | InternalSettings,
+    listener: HttpSettings | InternalSettings | OpsSettings,
     setting: str,
     inherited: socket.socket | None = None,
 ) -> str:

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import REGISTRY
 
 from gateway.app.background import Background
+from gateway.app.console import open_console
 from gateway.app.core import Core
 from gateway.app.front import Front
 from gateway.app.listening import listen
@@ -52,6 +53,7 @@ class Gateway:
         self._front: Front | None = None
         self._background: Background | None = None
         self.internal_url = ""
+        self.console_url = ""
 
     @property
     def api_url(self) -> str:
@@ -63,7 +65,13 @@ class Gateway:
             await self._start(stack)
             self._stack = stack.pop_all()
         self._ready = True
-        log.info("gateway.started", role=self._role, api=self.api_url, internal=self.internal_url)
+        log.info(
+            "gateway.started",
+            role=self._role,
+            api=self.api_url,
+            internal=self.internal_url,
+            console=self.console_url,
+        )
         return self
 
     async def __aexit__(
@@ -106,6 +114,8 @@ class Gateway:
         if self._role is not Role.WORKER:
             self._front = Front(core, self._redis_url, keeps_standings=self._background is None)
             await self._front.start(stack, self._public)
+            if self._settings.ops.port is not None:
+                self.console_url = await open_console(stack, core, self._redis_url)
 
     def orders_waiting(self, provider_ids: Iterable[int]) -> None:
         """Orders are waiting to be sent, by this process or by another."""

@@ -1,0 +1,81 @@
+"""Who may use what: the one table of the console's routes. What is not in it is denied."""
+
+from enum import Enum
+from typing import NamedTuple, TypeAlias
+
+from schemas.operator_accounts import Stage
+from schemas.operators import Role
+
+
+class Open(Enum):
+    """Needs no session."""
+
+    ANYONE = "anyone"
+
+
+#: Who may: anyone, whoever has come so far in signing in, or a role and those above it.
+Need: TypeAlias = Open | Stage | Role
+
+NEEDS: dict[str, Need] = {
+    # Signing in
+    "GET /": Open.ANYONE,
+    "GET /ops/static/{name}": Open.ANYONE,
+    "GET /ops/sign-in": Open.ANYONE,
+    "POST /ops/sign-in": Open.ANYONE,
+    "GET /ops/welcome/{token}": Open.ANYONE,
+    "POST /ops/welcome/{token}": Open.ANYONE,
+    "GET /ops/code": Stage.CODE,
+    "POST /ops/code": Stage.CODE,
+    "GET /ops/enrol": Stage.ENROL,
+    "POST /ops/enrol": Stage.ENROL,
+    "POST /ops/sign-out": Stage.FULL,
+    # One's own account
+    "GET /ops/account": Role.VIEWER,
+    "POST /ops/account/password": Role.VIEWER,
+    "POST /ops/account/second-factor": Role.VIEWER,
+    "POST /ops/account/recovery-codes": Role.VIEWER,
+    "POST /ops/account/sessions/{id}/end": Role.VIEWER,
+    # Pages
+    "GET /ops": Role.VIEWER,
+    "GET /ops/operators": Role.OWNER,
+    "POST /ops/operators": Role.OWNER,
+    "POST /ops/operators/{name}": Role.OWNER,
+    "POST /ops/operators/{name}/reset": Role.OWNER,
+    "POST /ops/operators/{name}/end-sessions": Role.OWNER,
+    "GET /ops/log": Role.MANAGER,
+}
+
+
+class MenuItem(NamedTuple):
+    """A page in the menu."""
+
+    path: str
+    label: str
+    group: str
+
+
+MENU: tuple[MenuItem, ...] = (
+    MenuItem("/ops", "Overview", "Now"),
+    MenuItem("/ops/operators", "Operators", "House"),
+    MenuItem("/ops/log", "Operators' log", "House"),
+)
+
+
+def may(role: Role, need: Need) -> bool:
+    """Whether a signed-in operator of that role may use what needs this."""
+    return role.covers(need) if isinstance(need, Role) else need is not Stage.CODE
+
+
+def menu_of(role: Role) -> list[tuple[str, list[MenuItem]]]:
+    """The pages that a role sees in its menu, by group."""
+    groups: dict[str, list[MenuItem]] = {}
+    for item in MENU:
+        if may(role, NEEDS[f"GET {item.path}"]):
+            groups.setdefault(item.group, []).append(item)
+    return list(groups.items())
+
+
+def section_of(path: str) -> str:
+    """The page of the menu that a path belongs to."""
+    fitting = [m.path for m in MENU if path == m.path or path.startswith(f"{m.path}/")]
+    return max(fitting, key=len, default="")

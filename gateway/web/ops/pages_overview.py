@@ -1,0 +1,56 @@
+"""The overview: whether money flows, and what needs a person now."""
+
+from aiohttp import web
+
+from gateway.store import doubts, orders, overview
+from gateway.web.ops import charts
+from gateway.web.ops.visit import Visit
+from schemas.orders import OPEN_STATES
+
+_REFRESH_SECONDS = 5
+#: By name: how many steps of how many seconds.
+_SPANS = {"hour": (60, 60), "day": (96, 900)}
+
+
+async def show(visit: Visit) -> web.Response:
+    """The overview of the last hour or day."""
+    chosen = visit.query.text("span")
+    chosen = chosen if chosen in _SPANS else "hour"
+    steps, seconds = _SPANS[chosen]
+    async with visit.services.pool.acquire() as conn:
+        times = await overview.list_orders_of_time(conn, steps=steps, step_seconds=seconds)
+        counted = await orders.count_open_orders(conn)
+        doubtful = await doubts.list_doubtful_orders(conn, 100)
+    moments = [time.at for time in times]
+    return await visit.page(
+        "overview.html",
+        title="Overview",
+        refresh=_REFRESH_SECONDS,
+        span_name=chosen,
+        spans=list(_SPANS),
+        accepted=sum(time.accepted for time in times),
+        revenue=sum(time.revenue for time in times),
+        cost=sum(time.cost for time in times),
+        orders_chart=charts.plot(
+            moments,
+            [charts.Line("orders", [time.accepted * 60 / seconds for time in times])],
+            unit="a minute",
+        ),
+        money_chart=charts.plot(
+            moments,
+            [
+                charts.Line("revenue", [time.revenue / 1_000_000 for time in times]),
+                charts.Line("cost", [time.cost / 1_000_000 for time in times]),
+            ],
+            unit=visit.services.settings.currency,
+        ),
+        states=[(state, *counted.get(state, (0, None))) for state in _in_order()],
+        doubtful=doubtful,
+    )
+
+
+def _in_order() -> list[str]:
+    return [state for state in type(next(iter(OPEN_STATES))) if state in OPEN_STATES]
+
+
+ROUTES = (("GET", "/ops", show),)

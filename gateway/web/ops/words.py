@@ -1,0 +1,69 @@
+"""How the console writes numbers, money and times. Pure; used as filters of templates."""
+
+from datetime import UTC, datetime, timedelta
+
+from schemas.money import format_amount
+
+_DASH = "–"
+
+
+def money(amount: int | None, currency: str = "") -> str:
+    """An amount in micro-units, rounded to cents at least: ``1,234.50 USD``."""
+    if amount is None:
+        return _DASH
+    text = format_amount(amount)
+    whole, _, rest = text.partition(".")
+    sign, digits = ("−", whole[1:]) if whole.startswith("-") else ("", whole)
+    grouped = f"{int(digits):,}.{rest.ljust(2, '0')}"
+    return f"{sign}{grouped} {currency}".rstrip()
+
+
+def count(number: int | None) -> str:
+    """A number with its thousands apart."""
+    return _DASH if number is None else f"{number:,}"
+
+
+def percent(part: float | None) -> str:
+    """A share of one: ``12.5 %``."""
+    return _DASH if part is None else f"{part * 100:.1f} %"
+
+
+def span(seconds: float | timedelta | None) -> str:
+    """A length of time in its two largest units: ``3 d 4 h``."""
+    if seconds is None:
+        return _DASH
+    whole = int(seconds.total_seconds() if isinstance(seconds, timedelta) else seconds)
+    if whole < 60:
+        return f"{max(whole, 0)} s"
+    minutes, hours, days = whole // 60, whole // 3600, whole // 86400
+    if minutes < 60:
+        return f"{minutes} min"
+    if hours < 24:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"
+
+
+def when(moment: datetime | None) -> str:
+    """A moment, in UTC: ``2026-05-04 12:30:05``."""
+    return _DASH if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def ago(moment: datetime | None) -> str:
+    """How long a moment is past."""
+    return _DASH if moment is None else f"{span(datetime.now(UTC) - moment)} ago"
+
+
+def plain(word: str) -> str:
+    """A name of ours as a person reads it: ``in_progress`` is ``in progress``."""
+    return str(word).replace("_", " ")
+
+
+FILTERS = {
+    "money": money,
+    "count": count,
+    "percent": percent,
+    "span": span,
+    "when": when,
+    "ago": ago,
+    "plain": plain,
+}
