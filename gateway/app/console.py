@@ -34,9 +34,7 @@ async def open_console(stack: AsyncExitStack, core: Core, redis_url: str) -> str
     exchange.start()
     stack.push_async_callback(exchange.stop)
     passwords, seeds = Passwords(), Seeds(core.keys)
-    signing_in = SigningIn(
-        core.pool, passwords, seeds, codes_required=not settings.ops.development
-    )
+    signing_in = SigningIn(core.pool, passwords, seeds, codes_required=not settings.ops.development)
     form_key = form_key_of(pepper)
     services = Services(
         settings=settings,

@@ -21,7 +21,7 @@ def new_seed() -> str:
 
 def enrolment_uri(seed: str, name: str) -> str:
     """What the QR code of an enrolment says."""
-    return pyotp.TOTP(seed).provisioning_uri(name, issuer_name=_ISSUER)
+    return pyotp.TOTP(seed).provisioning_uri(name=name, issuer_name=_ISSUER)
 
 
 def accepted_step(seed: str, code: str, now: float, last: int) -> int | None:

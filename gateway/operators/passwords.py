@@ -15,7 +15,7 @@ from gateway.errors import UserError
 
 SHORTEST = 12
 _LONGEST_BYTES = 72
-_COST = 12
+COST = 12
 _FEWEST_DIFFERENT = 5
 #: Hashing more at once would only make each slower; others wait.
 _AT_ONCE = 2
@@ -56,14 +56,13 @@ def _is_run(text: str) -> bool:
 class Passwords:
     """Hashes and checks passwords without keeping the process from other work."""
 
-    def __init__(self, cost: int = _COST) -> None:
-        self._cost = cost
+    def __init__(self) -> None:
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def hash(self, password: str) -> str:
         """What is kept of a password."""
         async with self._turns:
-            salt = bcrypt.gensalt(self._cost)
+            salt = bcrypt.gensalt(COST)
             hashed = await asyncio.to_thread(bcrypt.hashpw, password.encode(), salt)
         return hashed.decode()
 

@@ -19,7 +19,7 @@ How to add a page:
    given ``refresh=SECONDS``.
 6. Charts are ``charts.plot(...)``, drawn by ``parts.chart(plot)``.
 
-``tests/web/ops`` goes over all routes by itself: roles, headers, forged forms, hostile texts, and in
-a browser the console's errors, phones and axe. A page that needs a thing to exist adds it to the
+``tests/web/ops`` goes over all routes by itself: roles, headers, forged forms, hostile texts, and
+in a browser the console's errors, phones and axe. A page that needs a thing to exist adds it to the
 scene in ``tests/web/ops/scene.py``.
 """

@@ -57,9 +57,7 @@ def plot(moments: Sequence[datetime], lines: Sequence[Line], *, unit: str) -> Pl
     highest = max((value for line in lines for value in line.values), default=0.0)
     lowest = min((value for line in lines for value in line.values), default=0.0)
     top, bottom = nice(highest), -nice(-lowest) if lowest < 0 else 0.0
-    drawn = [
-        _drawn(line, tone, bottom, top) for tone, line in enumerate(lines, start=1)
-    ]
+    drawn = [_drawn(line, tone, bottom, top) for tone, line in enumerate(lines, start=1)]
     steps = [top - (top - bottom) * step / _MARKS for step in range(_MARKS + 1)]
     summary = "; ".join(
         f"{line.name}: last {short(line.values[-1])}, highest {short(max(line.values))} {unit}"

@@ -174,9 +174,7 @@ class Console:
         trusted = self._services.settings.ops.trusted_proxies
         forwarded = request.headers.getall("X-Forwarded-For", ()) if trusted else ()
         address = client_address(request.remote, forwarded, trusted)
-        return Browser(
-            str(address) if address else None, request.headers.get("User-Agent", "")
-        )
+        return Browser(str(address) if address else None, request.headers.get("User-Agent", ""))
 
     def _elsewhere(self, request: web.Request, path: str) -> web.Response:
         if "Ops-Refresh" in request.headers:

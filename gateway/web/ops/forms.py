@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from aiohttp import web
 
-TOKEN_FIELD = "token"  # noqa: S105 - the name of a field
+TOKEN_FIELD = "token"
 REQUEST_FIELD = "request"
 LARGEST_FORM = 256 * 1024
 _MOST_FIELDS = 5_000

@@ -5,7 +5,7 @@ from aiohttp import web
 from gateway.store import doubts, orders, overview
 from gateway.web.ops import charts
 from gateway.web.ops.visit import Visit
-from schemas.orders import OPEN_STATES
+from schemas.orders import OPEN_STATES, OrderState
 
 _REFRESH_SECONDS = 5
 #: By name: how many steps of how many seconds.
@@ -44,13 +44,13 @@ async def show(visit: Visit) -> web.Response:
             ],
             unit=visit.services.settings.currency,
         ),
-        states=[(state, *counted.get(state, (0, None))) for state in _in_order()],
+        states=[(state, *counted.get(state, (0, 0.0))) for state in _in_order()],
         doubtful=doubtful,
     )
 
 
-def _in_order() -> list[str]:
-    return [state for state in type(next(iter(OPEN_STATES))) if state in OPEN_STATES]
+def _in_order() -> list[OrderState]:
+    return [state for state in OrderState if state in OPEN_STATES]
 
 
 ROUTES = (("GET", "/ops", show),)

@@ -23,7 +23,7 @@ def _read() -> dict[str, tuple[str, bytes]]:
 
 
 _FILES = _read()
-_BODIES = {served: body for served, body in _FILES.values()}
+_BODIES = dict(_FILES.values())
 
 
 def address_of(name: str) -> str:

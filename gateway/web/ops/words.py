@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from schemas.money import format_amount
 
-_DASH = "–"
+_DASH = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
 
 
 def money(amount: int | None, currency: str = "") -> str:
@@ -13,7 +14,7 @@ def money(amount: int | None, currency: str = "") -> str:
         return _DASH
     text = format_amount(amount)
     whole, _, rest = text.partition(".")
-    sign, digits = ("−", whole[1:]) if whole.startswith("-") else ("", whole)
+    sign, digits = (_MINUS, whole[1:]) if whole.startswith("-") else ("", whole)
     grouped = f"{int(digits):,}.{rest.ljust(2, '0')}"
     return f"{sign}{grouped} {currency}".rstrip()
 

@@ -1,0 +1,62 @@
+"""A console on the test's database, with operators who are signed in."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TypeAlias
+
+import pytest
+
+from gateway.app import Gateway
+from gateway.operators import accounts, passwords
+from gateway.operators.acting import at_the_command_line
+from gateway.store.connection import Pool
+from schemas.operators import Role, Warrant
+from tests.conftest import OpenGateway
+from tests.web.ops.client import OperatorClient
+
+PASSWORD = "a few words in a row"
+WARRANT = Warrant(at_the_command_line(), "for a test")
+
+SignedIn: TypeAlias = Callable[[str, Role], Awaitable[OperatorClient]]
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash at the least cost that there is; one test looks at the real one."""
+    monkeypatch.setattr(passwords, "COST", 4)
+
+
+@pytest.fixture
+async def gateway(open_gateway: OpenGateway) -> AsyncIterator[Gateway]:
+    """A gateway with a console, as in production but on loopback."""
+    async with open_gateway(ops={"port": 0}) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def browse(gateway: Gateway) -> AsyncIterator[Callable[[], Awaitable[OperatorClient]]]:
+    """Opens browsers."""
+    async with AsyncExitStack() as stack:
+
+        async def opened() -> OperatorClient:
+            return await stack.enter_async_context(OperatorClient(gateway.console_url))
+
+        yield opened
+
+
+@pytest.fixture
+def signed_in(pool: Pool, browse: Callable[[], Awaitable[OperatorClient]]) -> SignedIn:
+    """Makes operators and signs them in, with a second factor where their role needs one."""
+
+    async def signed(name: str, role: Role) -> OperatorClient:
+        token = await accounts.create_operator(pool, WARRANT, name, role)
+        client = await browse()
+        answer = await client.accept(f"{client.url}/ops/welcome/{token}", PASSWORD)
+        if answer.location == "/ops/enrol":
+            answer = await client.enrol()
+            assert answer.status == 200
+        else:
+            assert answer.location == "/ops"
+        return client
+
+    return signed
