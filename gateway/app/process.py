@@ -8,12 +8,13 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, generate_latest
 
 from gateway.app.background import Background
 from gateway.app.core import Core
 from gateway.app.front import Front
 from gateway.app.listening import listen
+from gateway.app.measures import PROCESS_STATE, watch_event_loop
 from gateway.config import Settings, data_dir_of, require_master_keys, require_pepper
 from gateway.database import UNREACHABLE, connect, require_migrated, warn_of_superuser
 from gateway.orders.recording import Recorder
@@ -27,6 +28,10 @@ from gateway.workers.loop import Loop
 from schemas.config import Role
 
 log = structlog.get_logger()
+
+
+async def _page() -> bytes:
+    return generate_latest(REGISTRY)
 
 
 class Gateway:
@@ -80,12 +85,15 @@ class Gateway:
         """Start everything in order; the stack stops it in the opposite order."""
         self._pool = await connect(self._settings, self._database_url)
         stack.push_async_callback(self._pool.close)
+        PROCESS_STATE.show(self._pool, data_dir_of(self._settings))
+        stack.callback(PROCESS_STATE.hide, self._pool)
+        stack.callback(asyncio.ensure_future(watch_event_loop()).cancel)
         await require_migrated(self._pool)
         await require_openable(self._pool, self._keys)
         if self._settings.database.url is not None:
             await warn_of_superuser(self._pool)
         # Until the very end there is somebody to say that this process is stopping.
-        probes = internal_app(REGISTRY, self.missing, degraded=lambda: self._degraded)
+        probes = internal_app(_page, self.missing, degraded=lambda: self._degraded)
         self.internal_url = await listen(stack, probes, self._settings.internal, "internal.port")
         spool = Spool(data_dir_of(self._settings) / "spool")
         stack.push_async_callback(spool.close)

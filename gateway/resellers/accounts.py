@@ -6,6 +6,7 @@ from dataclasses import replace
 import asyncpg
 
 from gateway.errors import UserError
+from gateway.metrics import count_movements
 from gateway.money.ledger import Book
 from gateway.resellers.keys import mac_of, new_key
 from gateway.store import resellers as store
@@ -66,6 +67,7 @@ async def credit(
             book = await Book.open(conn, [reseller.id])
             book.top_up(reseller.id, amount, method, note)
             await book.write(conn)
+        count_movements("topup", reseller.currency, amount)
     except CommitInDoubt:
         raise UserError(
             f"it is not known whether {name} was credited, because the database broke off its "
