@@ -6,7 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -89,8 +89,19 @@ def _last_backup(data_dir: Path) -> datetime | None:
         return None
 
 
-async def watch_event_loop() -> None:
-    """Measure how late timers ring, without end."""
+@contextmanager
+def shown(pool: Pool, data_dir: Path) -> Iterator[None]:
+    """Show this process's pool, disk and event loop as long as the block."""
+    PROCESS_STATE.show(pool, data_dir)
+    watch = asyncio.ensure_future(_watch_event_loop())
+    try:
+        yield
+    finally:
+        watch.cancel()
+        PROCESS_STATE.hide(pool)
+
+
+async def _watch_event_loop() -> None:
     while True:
         due = time.perf_counter() + _LAG_SECONDS
         await asyncio.sleep(_LAG_SECONDS)

@@ -14,7 +14,7 @@ from gateway.app.background import Background
 from gateway.app.core import Core
 from gateway.app.front import Front
 from gateway.app.listening import listen
-from gateway.app.measures import PROCESS_STATE, watch_event_loop
+from gateway.app.measures import shown
 from gateway.config import Settings, data_dir_of, require_master_keys, require_pepper
 from gateway.database import UNREACHABLE, connect, require_migrated, warn_of_superuser
 from gateway.orders.recording import Recorder
@@ -85,9 +85,7 @@ class Gateway:
         """Start everything in order; the stack stops it in the opposite order."""
         self._pool = await connect(self._settings, self._database_url)
         stack.push_async_callback(self._pool.close)
-        PROCESS_STATE.show(self._pool, data_dir_of(self._settings))
-        stack.callback(PROCESS_STATE.hide, self._pool)
-        stack.callback(asyncio.ensure_future(watch_event_loop()).cancel)
+        stack.enter_context(shown(self._pool, data_dir_of(self._settings)))
         await require_migrated(self._pool)
         await require_openable(self._pool, self._keys)
         if self._settings.database.url is not None:
