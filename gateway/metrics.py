@@ -1,20 +1,37 @@
-"""Metrics: what ``/metrics`` shows. Labels are bounded: no order, link or reseller among them."""
+"""Metrics: what ``/metrics`` shows. Labels are bounded: no order, link or reseller among them.
 
-from collections.abc import Iterator
+Gauges of the database are the same in every process; ``supervision.merging`` says which of the
+others add up. docs/metrics.md lists all families.
+"""
 
-from prometheus_client import Counter, Gauge, Histogram, Metric
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+
+from providers.errors import ProviderError
+from schemas.money import Micros
+
+# When a series began is of use to nobody here, and would be another line for each.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs has no types
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-_SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+#: Few, because every account has them for each action.
+_SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 RATE_LIMITED = Counter(
     "smm_rate_limited_total", "Calls refused for being too many, of a key or an address", ["kind"]
 )
 VALKEY_LOST = Gauge("smm_valkey_lost", "1 while Valkey is lost to what needs it", ["user"])
 VALKEY_LOSSES = Counter("smm_valkey_losses_total", "How often Valkey was lost", ["user"])
-ADDS = Counter("smm_adds_total", "Orders asked for, by what became of them", ["outcome"])
+ADDS = Counter("smm_adds_total", "Orders that came to intake, by what became of them", ["outcome"])
+LEDGER_ENTRIES = Counter(
+    "smm_ledger_entries_total", "Movements of money, by their cause", ["cause", "currency"]
+)
+LEDGER_MICROS = Counter(
+    "smm_ledger_micros_total", "What was moved, in micro-units", ["cause", "currency"]
+)
 GROUP_SIZE = Histogram(
     "smm_intake_group_orders",
     "Orders per intake transaction",
@@ -31,15 +48,37 @@ COMMIT_DOUBTS = Counter(
 DOUBTFUL_ORDERS = Counter(
     "smm_doubtful_orders_total", "Orders given up in doubt, by what they turned out as", ["outcome"]
 )
-SPOOL_ENTRIES = Gauge("smm_spool_entries", "What the database does not know yet", ["kind"])
+SPOOL_ENTRIES = Gauge(
+    "smm_spool_entries", "What the database does not know yet, on this disk", ["kind"]
+)
 SPOOL_BYTES = Gauge("smm_spool_bytes", "Size of this process's spool")
 ATTEMPTS = Counter("smm_attempts_total", "Submissions to upstreams", ["provider", "outcome"])
 UPSTREAM_SECONDS = Histogram(
     "smm_upstream_seconds", "Duration of upstream calls", ["provider", "action"], buckets=_SLOW
 )
+UPSTREAM_ERRORS = Counter(
+    "smm_upstream_errors_total",
+    "Upstream calls without a proper answer, by kind: rejected, unavailable, ambiguous, defect",
+    ["provider", "action", "kind"],
+)
+PACE_WAITS = Counter(
+    "smm_pace_waits_total",
+    "How often work waited because an account's budget was spent",
+    ["provider", "calls"],
+)
 POLLS = Counter("smm_polls_total", "Status calls to upstreams", ["provider", "outcome"])
 MOVES = Counter("smm_order_moves_total", "Moves of orders", ["state"])
 REFUNDS = Counter("smm_refunds_micros_total", "Refunded, in micro-units", ["currency"])
+SETTLED_REVENUE = Counter(
+    "smm_settled_revenue_micros_total",
+    "What resellers paid for orders that have ended, without what was refunded, in micro-units",
+    ["provider"],
+)
+SETTLED_COST = Counter(
+    "smm_settled_cost_micros_total",
+    "What we expected to pay for what was delivered of them, in micro-units",
+    ["provider"],
+)
 RUNS = Counter("smm_runs_total", "Parts of orders that were made", ["kind"])
 RUN_LATE_SECONDS = Histogram(
     "smm_run_late_seconds",
@@ -51,7 +90,14 @@ OLDEST_ORDER = Gauge("smm_oldest_order_seconds", "Age of the oldest open order",
 REFILLS = Counter("smm_refills_total", "Refills, by what became of them", ["outcome"])
 OPEN_REFILLS = Gauge("smm_open_refills", "Refills that are not finished", ["state"])
 CANCELS = Counter("smm_cancels_total", "Requests to cancel, by what became of them", ["outcome"])
-PROVIDER_HELD = Gauge("smm_provider_held", "1 while a provider is set aside", ["provider"])
+PROVIDER_HELD = Gauge(
+    "smm_provider_held",
+    "1 while a provider is set aside because it refuses the account: no funds, bad key",
+    ["provider"],
+)
+PROVIDER_PAUSED = Gauge(
+    "smm_provider_paused", "1 while an operator has paused a provider", ["provider"]
+)
 CATALOGUE_CHANGES = Counter(
     "smm_catalogue_changes_total", "Changes in upstream catalogues", ["kind", "state"]
 )
@@ -64,6 +110,16 @@ CATALOGUE_AGE = Gauge(
 PROVIDER_BALANCE = Gauge(
     "smm_provider_balance", "What an account holds, in its currency, as last read", ["provider"]
 )
+BALANCE_HOURS = Gauge(
+    "smm_provider_balance_hours",
+    "How long an account's balance lasts at the pace of the last day; absent where none was spent",
+    ["provider"],
+)
+TRACKING_LAG = Gauge(
+    "smm_tracking_lag_seconds",
+    "How long the order that waits longest to be asked for has been due",
+    ["provider"],
+)
 BREAKER_STATE = Gauge(
     "smm_provider_breaker_state",
     "Sending to a provider: 0 closed, 1 half-open, 2 open",
@@ -75,6 +131,8 @@ READS_BREAKER_STATE = Gauge(
     ["provider"],
 )
 REROUTES = Counter("smm_order_reroutes_total", "Orders given another route, by why", ["cause"])
+WORKERS_WANTED = Gauge("smm_workers_wanted", "Worker processes that there should be")
+WORKER_UP = Gauge("smm_worker_up", "1 for a worker process that shows its metrics", ["worker"])
 WORKERS_READY = Gauge("smm_workers_ready", "Worker processes that are ready, at the supervisor")
 WORKER_RESTARTS = Counter(
     "smm_worker_restarts_total", "Worker processes that died, and a successor"
@@ -83,6 +141,7 @@ SYNC_STANDBYS = Gauge(
     "smm_database_sync_standbys",
     "Standbys that confirm every commit; NaN where none is asked for, or the role may not see it",
 )
+SYNC_STANDBYS.set(math.nan)
 CONTRADICTIONS = Counter(
     "smm_contradictions_total",
     "Attempts that an upstream took although they were decided otherwise",
@@ -99,28 +158,37 @@ DOUBTFUL_CHARGE = Gauge(
 AUDIT_VIOLATIONS = Gauge(
     "smm_audit_violations", "Rows that the last run of the watching audit found broken"
 )
-AUDIT_WARNINGS = Gauge("smm_audit_warnings", "What that run found waiting too long")
-AUDIT_SECONDS = Gauge("smm_audit_seconds", "How long that run took")
-AUDIT_AGE = Gauge("smm_audit_age_seconds", "Since that run, whichever process made it")
+AUDIT_WARNINGS = Gauge("smm_audit_warnings", "What the watching audit found waiting too long")
+AUDIT_SECONDS = Gauge("smm_audit_seconds", "How long the last run of the watching audit took")
+AUDIT_AGE = Gauge(
+    "smm_audit_age_seconds", "Since the watching audit last ran, in whichever process"
+)
+EVENT_LOOP_LAG = Histogram(
+    "smm_event_loop_lag_seconds",
+    "How late a timer of the process rang, looked at four times a second",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
+)
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
+#: The names of provider accounts by id, as last read: decisions know ids only.
+PROVIDER_NAMES: dict[int, str] = {}
 
-class RequestCounts(Collector):
-    """Panel API calls by action and outcome: plain additions on the hot path, read at a scrape."""
 
-    def __init__(self) -> None:
-        self._counts: dict[tuple[str, str], int] = {}
+def count_movements(cause: str, currency: str, amount: Micros, entries: int = 1) -> None:
+    """Count movements of the ledger, once they are committed."""
+    LEDGER_ENTRIES.labels(cause, currency).inc(entries)
+    LEDGER_MICROS.labels(cause, currency).inc(amount)
 
-    def add(self, action: str, outcome: str) -> None:
-        """Count one call."""
-        pair = (action, outcome)
-        self._counts[pair] = self._counts.get(pair, 0) + 1
 
-    def collect(self) -> Iterator[Metric]:
-        """For prometheus-client."""
-        family = CounterMetricFamily(
-            "smm_requests", "Panel API calls", labels=["action", "outcome"]
-        )
-        for pair, number in sorted(self._counts.items()):
-            family.add_metric(list(pair), number)
-        yield family
+@contextmanager
+def upstream_call(provider: str, action: str, clock: Callable[[], float]) -> Iterator[None]:
+    """Measure one call of an upstream, which the block waits for; what it raises is counted."""
+    began = clock()
+    try:
+        yield
+    except Exception as error:
+        kind = type(error).__name__.lower() if isinstance(error, ProviderError) else "defect"
+        UPSTREAM_ERRORS.labels(provider, action, kind).inc()
+        raise
+    finally:
+        UPSTREAM_SECONDS.labels(provider, action).observe(clock() - began)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
 from gateway.app.core import Core
+from gateway.catalogue.measuring import measure_accounts
 from gateway.catalogue.syncing import CatalogueSyncs
 from gateway.catalogue.upstreams import adapt, timeouts
 from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, OPEN_REFILLS, SYNC_STANDBYS
@@ -28,6 +29,7 @@ _SWEEP_SECONDS = 1.0
 _REROUTE_SECONDS = 2.0
 _SCHEDULES_SECONDS = 1.0
 _GAUGE_SECONDS = 10.0
+_ACCOUNTS_SECONDS = 30.0
 _RANGES_SECONDS = 60.0
 _FORGET_SECONDS = 60.0
 
@@ -64,6 +66,7 @@ class Background:
             Loop("sweep", self._sweep),
             Loop("schedules", self._make_runs),
             Loop("gauges", self._measure),
+            Loop("accounts", self._measure_accounts),
             Loop("ranges", self._make_ranges),
             Loop("reroute", self._reroute),
             Loop("repeats", self._forget_repeats),
@@ -109,6 +112,10 @@ class Background:
         SYNC_STANDBYS.set(math.nan if standbys is None else standbys)
         await measure_doubts(self._pool)
         return _GAUGE_SECONDS
+
+    async def _measure_accounts(self) -> float:
+        await measure_accounts(self._pool)
+        return _ACCOUNTS_SECONDS
 
     async def _make_ranges(self) -> float:
         async with self._pool.acquire() as conn:

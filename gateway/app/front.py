@@ -5,14 +5,11 @@ import time
 from contextlib import AsyncExitStack
 from functools import partial
 
-from prometheus_client import REGISTRY
-
 from gateway.app.core import Core
 from gateway.app.listening import listen
 from gateway.catalogue.snapshot import Catalogue
 from gateway.catalogue.standings import ProviderTable, follow_standings
 from gateway.config import require_pepper
-from gateway.metrics import RequestCounts
 from gateway.orders.doubts import Hold
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts, write_receipts
@@ -73,9 +70,6 @@ class Front:
         await self._listen(stack, public)
 
     async def _listen(self, stack: AsyncExitStack, public: socket.socket | None) -> None:
-        counts = RequestCounts()
-        REGISTRY.register(counts)
-        stack.callback(REGISTRY.unregister, counts)
         pool, settings = self._core.pool, self._core.settings
         http, limits = settings.http, settings.limits
         pepper = require_pepper(settings)
@@ -96,7 +90,6 @@ class Front:
             receipts=self._receipts,
             teller=Teller(pool),
             aftercare=AftercareApi(pool, settings.refills, self._core.hints.aftercare_waiting),
-            counts=counts,
         )
         url = await listen(stack, public_app(api), http, "http.port", public)
         self.api_url = url + "/api/v2"

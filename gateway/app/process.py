@@ -8,13 +8,14 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, generate_latest
 
 from gateway.app.background import Background
 from gateway.app.console import open_console
 from gateway.app.core import Core
 from gateway.app.front import Front
 from gateway.app.listening import listen
+from gateway.app.measures import shown
 from gateway.config import Settings, data_dir_of, require_master_keys, require_pepper
 from gateway.database import UNREACHABLE, connect, require_migrated, warn_of_superuser
 from gateway.orders.recording import Recorder
@@ -28,6 +29,10 @@ from gateway.workers.loop import Loop
 from schemas.config import Role
 
 log = structlog.get_logger()
+
+
+async def _page() -> bytes:
+    return generate_latest(REGISTRY)
 
 
 class Gateway:
@@ -88,12 +93,13 @@ class Gateway:
         """Start everything in order; the stack stops it in the opposite order."""
         self._pool = await connect(self._settings, self._database_url)
         stack.push_async_callback(self._pool.close)
+        stack.enter_context(shown(self._pool, data_dir_of(self._settings)))
         await require_migrated(self._pool)
         await require_openable(self._pool, self._keys)
         if self._settings.database.url is not None:
             await warn_of_superuser(self._pool)
         # Until the very end there is somebody to say that this process is stopping.
-        probes = internal_app(REGISTRY, self.missing, degraded=lambda: self._degraded)
+        probes = internal_app(_page, self.missing, degraded=lambda: self._degraded)
         self.internal_url = await listen(stack, probes, self._settings.internal, "internal.port")
         spool = Spool(data_dir_of(self._settings) / "spool")
         stack.push_async_callback(spool.close)
@@ -112,10 +118,14 @@ class Gateway:
         self._wakeups.start()
         stack.push_async_callback(self._wakeups.stop)
         if self._role is not Role.WORKER:
-            self._front = Front(core, self._redis_url, keeps_standings=self._background is None)
-            await self._front.start(stack, self._public)
-            if self._settings.ops.port is not None:
-                self.console_url = await open_console(stack, core, self._redis_url)
+            await self._open_doors(stack, core)
+
+    async def _open_doors(self, stack: AsyncExitStack, core: Core) -> None:
+        """Let resellers in, and operators where they have a console."""
+        self._front = Front(core, self._redis_url, keeps_standings=self._background is None)
+        await self._front.start(stack, self._public)
+        if self._settings.ops.port is not None:
+            self.console_url = await open_console(stack, core, self._redis_url)
 
     def orders_waiting(self, provider_ids: Iterable[int]) -> None:
         """Orders are waiting to be sent, by this process or by another."""

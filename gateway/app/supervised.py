@@ -6,13 +6,11 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
-from urllib.parse import urlsplit
-
-from prometheus_client import REGISTRY
 
 from gateway.app.listening import listen, public_socket, url_of
 from gateway.app.process import Gateway
 from gateway.config import Settings
+from gateway.supervision.gathering import Gathering
 from gateway.supervision.link import Link, Report
 from gateway.supervision.supervisor import Supervisor
 from gateway.web.internal import internal_app
@@ -52,12 +50,17 @@ async def supervise(
 
         def addresses() -> dict[int, str]:
             return {
-                worker.number: urlsplit(worker.internal_url).netloc
+                worker.number: worker.internal_address
                 for worker in supervisor.workers
-                if worker.internal_url is not None
+                if worker.internal_address is not None
             }
 
-        probes = internal_app(REGISTRY, missing, workers=addresses)
+        async def page() -> bytes:
+            supervisor.missing()  # which counts those that are ready
+            return await metrics.page()
+
+        metrics = Gathering(lambda: supervisor.living)
+        probes = internal_app(page, missing, workers=addresses)
         internal_url = await listen(stack, probes, settings.internal, "internal.port")
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGHUP, supervisor.restart)

@@ -24,6 +24,8 @@ PREFIX = "smm-backup-"
 PARTIAL = ".partial"
 RECORD = "backup.json"
 DATA = "data"
+#: Of the last whole backup, in the data directory, for whoever watches its age.
+LAST_BACKUP = "last-backup.json"
 _MANIFEST = "backup_manifest"
 _FORMAT = 1
 #: Written by the server's programs after the manifest, or replaced by a restore.

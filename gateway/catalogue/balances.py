@@ -5,6 +5,7 @@ import time
 import structlog
 
 from gateway.catalogue.spending import spend_read
+from gateway.metrics import upstream_call
 from gateway.store import providers, readings
 from gateway.store.connection import Pool, transaction
 from providers.base import Provider
@@ -40,7 +41,8 @@ async def read_balance(
         Rejected, Unavailable: when it cannot be read; what is known stays.
     """
     began = time.monotonic()
-    balance = await adapter.balance()
+    with upstream_call(record.name, "balance", time.monotonic):
+        balance = await adapter.balance()
     try:
         amount = micros_from(balance.amount)
     except BadAmount as error:

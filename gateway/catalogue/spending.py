@@ -4,6 +4,7 @@ What is spent is written in the transaction that leases the work, so that both h
 """
 
 from gateway.catalogue.upstreams import budget_of
+from gateway.metrics import PACE_WAITS
 from gateway.store import budgets
 from gateway.store.budgets import Calls, Tokens
 from gateway.store.connection import Connection, Pool
@@ -64,6 +65,7 @@ async def spend_read(conn: Connection, provider: ProviderRecord) -> None:
         conn, provider.id, Calls.READS, per_minute=per_minute, burst=_READS_AT_ONCE
     )
     if wait:
+        PACE_WAITS.labels(provider.name, Calls.READS).inc()
         raise OverBudget(wait)
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from gateway.catalogue.routing import Standing
 from gateway.catalogue.upstreams import budget_of
+from gateway.metrics import PROVIDER_NAMES
 from gateway.store import providers, routes
 from gateway.store.connection import Pool
 from providers.account import BadAccount
@@ -44,6 +45,7 @@ class ProviderTable:
         """All accounts as they are now."""
         async with self._pool.acquire() as conn:
             records = await providers.list_providers(conn)
+            PROVIDER_NAMES.update((record.id, record.name) for record in records)
             if self._counted_at is None or self._clock() - self._counted_at > _COUNT_SECONDS:
                 self._waiting = await routes.count_waiting(conn)
                 self._counted_at = self._clock()

@@ -1,5 +1,6 @@
 """Taking over what an upstream's catalogue says: by command, and from time to time by itself."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -8,7 +9,12 @@ import structlog
 from gateway.catalogue.planning import Plan, State, broken_catalogue, judged, plan
 from gateway.catalogue.upstreams import exchange_of, policy_of
 from gateway.errors import UserError
-from gateway.metrics import CATALOGUE_AGE, CATALOGUE_CHANGES, CATALOGUE_CHANGES_HELD
+from gateway.metrics import (
+    CATALOGUE_AGE,
+    CATALOGUE_CHANGES,
+    CATALOGUE_CHANGES_HELD,
+    upstream_call,
+)
 from gateway.operators.acting import record as write_down
 from gateway.store import changes, providers, routes, services, syncs
 from gateway.store.connection import Connection, Pool, transaction
@@ -144,7 +150,9 @@ class CatalogueSyncs:
 
     async def _sync(self, record: ProviderRecord) -> None:
         try:
-            catalogue = await self._adapt(record).services()
+            adapter = self._adapt(record)
+            with upstream_call(record.name, "services", time.monotonic):
+                catalogue = await adapter.services()
             _tell(record, await sync_catalogue(self._pool, record, catalogue, self._settings))
         except (ProviderError, BadAccount, UserError) as error:
             again_ms = min(_RETRY_MS, self._settings.catalogue.sync_ms)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.backups.creating import Source, create_backup, prune
-from gateway.backups.record import BackupRecord, read_record
+from gateway.backups.record import LAST_BACKUP, BackupRecord, read_record
 from gateway.backups.restoring import Moment, Outcome, Restored, restore, verify
 from gateway.cli.session import (
     MASTER_KEYS_FILE,
@@ -32,8 +32,6 @@ from gateway.log import configure_logging
 from gateway.store.connection import Pool
 
 _Result = TypeVar("_Result")
-#: Of the last whole backup, for whoever watches its age.
-LAST_BACKUP = "last-backup.json"
 _LATEST = "latest"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from gateway.catalogue.spending import spend_further_reads, spend_read
-from gateway.metrics import CANCELS, UPSTREAM_SECONDS
+from gateway.metrics import CANCELS, upstream_call
 from gateway.operators.acting import record
 from gateway.orders.cancelling import (
     CancelOutcome,
@@ -210,14 +210,12 @@ class Canceller:
         self, adapter: Provider, provider: ProviderRecord, due: Sequence[ClaimedCancel]
     ) -> dict[str, CancelOutcome]:
         ids = [claim.upstream_id for claim in due]
-        began = self._clock()
         try:
-            return dict(await adapter.cancel(ids))
+            with upstream_call(provider.name, "cancel", self._clock):
+                return dict(await adapter.cancel(ids))
         except ProviderError as error:
             log.warning("cancel.failed", provider=provider.name, reason=str(error), orders=len(ids))
             return dict.fromkeys(ids, error)
-        finally:
-            UPSTREAM_SECONDS.labels(provider.name, "cancel").observe(self._clock() - began)
 
     async def _record(self, changes: Sequence[CancelChange]) -> None:
         taken = [c.order_id for c in changes if c.state is CancelState.TAKEN]

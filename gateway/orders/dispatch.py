@@ -12,7 +12,7 @@ import structlog
 
 from gateway.catalogue.routing import Standings, is_too_dear
 from gateway.catalogue.spending import lock_adds, most_in_flight, spend_adds
-from gateway.metrics import ATTEMPTS, UPSTREAM_SECONDS
+from gateway.metrics import ATTEMPTS, PACE_WAITS, upstream_call
 from gateway.orders.failover import Outcome, Withheld
 from gateway.orders.lifecycle import move
 from gateway.orders.recording import Ended, Recorder
@@ -111,6 +111,7 @@ class Sender:
                 if tokens is None:
                     return Claim((), at, CLAIMED_ELSEWHERE_SECONDS)
                 if tokens.left < 1:
+                    PACE_WAITS.labels(provider.name, "adds").inc()
                     return Claim((), at, tokens.wait)
                 free = most_in_flight(provider) - await orders.count_sending(conn, provider.id)
                 if free < 1:
@@ -148,8 +149,7 @@ class Sender:
     async def _submit(
         self, adapter: Provider, provider: ProviderRecord, order: ClaimedOrder, claimed_at: float
     ) -> Outcome:
-        began = self._clock()
-        if (began - claimed_at) * 1000 > LATE_MS:
+        if (self._clock() - claimed_at) * 1000 > LATE_MS:
             # Stopped, swapped out or starved since the claim: the lease may end before an answer.
             return Withheld("too much time has gone since the claim")
         if (withheld := _withheld(provider, order)) is not None:
@@ -165,15 +165,14 @@ class Sender:
             )
             return Withheld(f"the order lacks {missing.args[0]}, which its type needs")
         try:
-            return await adapter.add(submission)
+            with upstream_call(provider.name, "add", self._clock):
+                return await adapter.add(submission)
         except ProviderError as error:
             return error
         except Exception as error:
             # A defect of an adapter proves nothing about the upstream.
             log.exception("attempt.defect", order_id=order.id, request_id=order.request_id)
             return Ambiguous(f"the adapter failed: {type(error).__name__}")
-        finally:
-            UPSTREAM_SECONDS.labels(provider.name, "add").observe(self._clock() - began)
 
 
 def _withheld(provider: ProviderRecord, order: ClaimedOrder) -> Withheld | None:

@@ -15,7 +15,7 @@ import structlog
 from gateway.catalogue.routing import Standings, cost_of, first_route
 from gateway.catalogue.snapshot import Catalogue, Snapshot, lock_offers
 from gateway.grouping import GroupFailed, Groups, Overloaded
-from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE
+from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE, count_movements
 from gateway.money.ledger import BalanceLocked, Book
 from gateway.orders.barrier import Barrier
 from gateway.orders.doubts import Group, Hold, InDoubt, give_up, run_again
@@ -77,6 +77,8 @@ class Intake:
         self._receipts = receipts
         self._standings = {} if standings is None else standings
         self._planned: set[int] = set()
+        #: What the group that runs has written, by order id.
+        self._written: dict[int, NewOrder] = {}
         self._ids: list[int] = []
         self._leased_at = 0.0
         self._groups: Groups[Draft, Accepted] = Groups(
@@ -120,6 +122,7 @@ class Intake:
 
     async def _accept(self, drafts: Sequence[Draft]) -> Sequence[Accepted | Exception]:
         began = time.perf_counter()
+        self._written = {}
         try:
             answers = await self._answers(Group(drafts))
         except Exception:
@@ -145,7 +148,16 @@ class Intake:
             )
             planned, self._planned = self._planned, set()
             self._wake(planned)
+            self._count_charges(accepted)
         return answers
+
+    def _count_charges(self, accepted: Iterable[int]) -> None:
+        by_currency: dict[str, list[int]] = {}
+        for order_id in accepted:
+            if (order := self._written.get(order_id)) is not None:
+                by_currency.setdefault(order.currency, []).append(order.charge)
+        for currency, charges in by_currency.items():
+            count_movements("charge", currency, sum(charges), len(charges))
 
     async def _answers(self, group: Group) -> Sequence[Accepted | Exception]:
         """Commit a group, and find out whether that happened where its COMMIT is not answered."""
@@ -219,7 +231,9 @@ class Intake:
             raise
         if not current:
             return None
-        self._planned.update(order.provider_id for order in (*accepted, *group.doubtful.values()))
+        for order in (*group.doubtful.values(), *accepted):
+            self._planned.add(order.provider_id)
+            self._written[order.id] = order
         self._receipts.forget(received)
         return answers
 

@@ -5,6 +5,7 @@ The upstream is only read from. What the evidence comes to is one pure function,
 still in doubt about the same attempt.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ import structlog
 
 from gateway.catalogue.balances import read_balance
 from gateway.catalogue.spending import spend_further_reads, spend_read
-from gateway.metrics import DOUBTFUL_CHARGE, RECONCILED
+from gateway.metrics import DOUBTFUL_CHARGE, RECONCILED, upstream_call
 from gateway.orders.balance_book import Account, Weighed, weigh
 from gateway.orders.dispatch import lease_ms
 from gateway.orders.lifecycle import move
@@ -156,7 +157,8 @@ class Reconciler:
         if not adapter.lists_orders:
             return None
         try:
-            return await adapter.orders(LISTED)
+            with upstream_call(provider.name, "orders", time.monotonic):
+                return await adapter.orders(LISTED)
         except ProviderError as error:
             log.warning("reconcile.list_failed", provider=provider.name, reason=str(error))
             return None

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.catalogue.spending import spend_read
 from gateway.errors import UserError
-from gateway.metrics import REFILLS, UPSTREAM_SECONDS
+from gateway.metrics import REFILLS, upstream_call
 from gateway.operators.acting import record, require_reason
 from gateway.orders.dispatch import LATE_MS, lease_ms
 from gateway.orders.recording import storable
@@ -171,21 +171,19 @@ class Refiller:
     async def _call(
         self, adapter: Provider, provider: ProviderRecord, refill: ClaimedRefill, claimed_at: float
     ) -> RefillOutcome:
-        began = self._clock()
-        if (began - claimed_at) * 1000 > LATE_MS:
+        if (self._clock() - claimed_at) * 1000 > LATE_MS:
             # Stopped, swapped out or starved since the claim: the lease may end before an answer.
             unsent = Exchange(sent=False, elapsed_ms=0)
             return Unavailable("too much time has gone since the claim", unsent)
         try:
-            answers = await adapter.refill([refill.upstream_order])
+            with upstream_call(provider.name, "refill", self._clock):
+                answers = await adapter.refill([refill.upstream_order])
         except ProviderError as error:
             return error
         except Exception as error:
             # A defect of an adapter proves nothing about the upstream.
             log.exception("refill.defect", refill_id=refill.id)
             return Ambiguous(f"the adapter failed: {type(error).__name__}")
-        finally:
-            UPSTREAM_SECONDS.labels(provider.name, "refill").observe(self._clock() - began)
         return answers.get(refill.upstream_order)
 
     async def _record(self, refill: ClaimedRefill, change: RefillChange) -> bool:
@@ -219,15 +217,14 @@ class Refiller:
                 await spend_read(conn, provider)
         if not due:
             return Polled(0, answered=True)
-        began = self._clock()
+        # Some panels name a refill after its order, so that one id may stand for several.
+        ids = sorted({refill.upstream_id for refill in due})
         try:
-            # Some panels name a refill after its order, so that one id may stand for several.
-            heard = await adapter.refill_status(sorted({refill.upstream_id for refill in due}))
+            with upstream_call(provider.name, "refill_status", self._clock):
+                heard = await adapter.refill_status(ids)
         except ProviderError as error:
             log.warning("refill.poll_failed", provider=provider.name, reason=str(error))
             return Polled(len(due), answered=False)
-        finally:
-            UPSTREAM_SECONDS.labels(provider.name, "refill_status").observe(self._clock() - began)
         now = datetime.now(UTC)
         changes = [
             _storable(after_refill_status(r, heard.get(r.upstream_id), now, self._tracking))

@@ -4,11 +4,20 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from gateway.metrics import MOVES, REFUNDS, REROUTES
+from gateway.metrics import (
+    MOVES,
+    PROVIDER_NAMES,
+    REFUNDS,
+    REROUTES,
+    SETTLED_COST,
+    SETTLED_REVENUE,
+    count_movements,
+)
 from gateway.money.ledger import Book
 from gateway.store import attempts, orders, schedules
 from gateway.store.connection import Connection, Pool, transaction
-from schemas.orders import Order, OrderChange
+from schemas.orders import FINAL_STATES, Order, OrderChange
+from schemas.services import SERVICE_TYPES
 
 log = structlog.get_logger()
 
@@ -73,3 +82,21 @@ def report(changes: Sequence[OrderChange]) -> None:
             REROUTES.labels(change.cause).inc()
         if change.refund:
             REFUNDS.labels(order.currency).inc(change.refund)
+            count_movements("refund", order.currency, change.refund)
+        if change.moved and change.state in FINAL_STATES:
+            _count_margin(change)
+
+
+def _count_margin(change: OrderChange) -> None:
+    """Count what an order that has ended brought in and cost; parents are counted by their parts.
+
+    The cost is what was expected, in the proportion in which the charge was kept.
+    """
+    order = change.order
+    is_parent = order.parent_id is None and bool(SERVICE_TYPES[order.service_type].times)
+    if is_parent or order.cost is None or (change.upstream_id or order.upstream_id) is None:
+        return
+    provider = PROVIDER_NAMES.get(change.provider_id, str(change.provider_id))
+    kept = order.charge - order.refunded - change.refund
+    SETTLED_REVENUE.labels(provider).inc(kept)
+    SETTLED_COST.labels(provider).inc(order.cost * kept // order.charge)

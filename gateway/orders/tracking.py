@@ -7,7 +7,7 @@ from typing import NamedTuple
 import structlog
 
 from gateway.catalogue.spending import spend_further_reads, spend_read
-from gateway.metrics import POLLS, UPSTREAM_SECONDS
+from gateway.metrics import POLLS, upstream_call
 from gateway.orders.lifecycle import Polling, after_status
 from gateway.orders.settling import settle
 from gateway.orders.subscriptions import Subscriptions, is_subscription
@@ -86,15 +86,13 @@ class Tracker:
         self, adapter: Provider, provider: ProviderRecord, due: Sequence[PolledOrder]
     ) -> dict[str, UpstreamStatus]:
         """What the panel says of these orders. Raises ``ProviderError`` when it does not answer."""
-        began = self._clock()
         try:
-            heard = await adapter.status([order.upstream_id for order in due])
+            with upstream_call(provider.name, "status", self._clock):
+                heard = await adapter.status([order.upstream_id for order in due])
         except ProviderError as error:
             POLLS.labels(provider.name, "failed").inc()
             log.warning("poll.failed", provider=provider.name, reason=str(error), orders=len(due))
             raise
-        finally:
-            UPSTREAM_SECONDS.labels(provider.name, "status").observe(self._clock() - began)
         POLLS.labels(provider.name, "answered").inc()
         return heard
 

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from gateway.errors import UserError
+from gateway.metrics import count_movements
 from gateway.money.ledger import Book
 from gateway.operators.acting import record, require_reason
 from gateway.resellers.keys import mac_of, new_key
@@ -93,6 +94,7 @@ async def credit(
             )
             act = warrant.act("reseller.credited", _subject(name), before=moved[0], after=moved[1])
             await record(conn, act)
+        count_movements("topup", reseller.currency, amount)
     except CommitInDoubt:
         raise UserError(
             f"it is not known whether {name} was credited, because the database broke off its "

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import structlog
 
 from gateway.errors import UserError
-from gateway.metrics import WORKER_RESTARTS, WORKERS_READY
+from gateway.metrics import WORKER_RESTARTS, WORKERS_READY, WORKERS_WANTED
 from gateway.supervision.worker import Worker
 
 log = structlog.get_logger()
@@ -48,6 +48,11 @@ class Supervisor:
         """The workers of all places."""
         return [self._places[number] for number in sorted(self._places)]
 
+    @property
+    def living(self) -> list[Worker]:
+        """All worker processes, also those that are just starting or stopping, oldest first."""
+        return sorted(self._living, key=lambda worker: worker.started_at)
+
     async def start(self) -> None:
         """Start all workers, and return when they are ready.
 
@@ -79,6 +84,7 @@ class Supervisor:
         """What keeps the whole from being ready: all workers at the start, then the last one."""
         ready = sum(worker.ready for worker in self._places.values())
         WORKERS_READY.set(ready)
+        WORKERS_WANTED.set(self._count)
         if not self._tasks:
             return ["starting or stopping"]
         return [] if ready else ["no worker is ready"]

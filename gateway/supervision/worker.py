@@ -8,6 +8,7 @@ import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Sequence
 from typing import Self
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -69,9 +70,9 @@ class Worker:
         return self._process.returncode is None
 
     @property
-    def internal_url(self) -> str | None:
-        """Where its internal listener answers, once it has said so."""
-        return self._report.internal_url if self._report else None
+    def internal_address(self) -> str | None:
+        """Host and port of its internal listener, once it has said so."""
+        return urlsplit(self._report.internal_url).netloc if self._report else None
 
     @property
     def ready(self) -> bool:

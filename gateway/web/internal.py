@@ -5,13 +5,13 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 _EVERYWHERE = re.compile(r"^(0\.0\.0\.0|\[::\]):")
 
 
 def internal_app(
-    registry: CollectorRegistry,
+    page: Callable[[], Awaitable[bytes]],
     readiness: Callable[[], Awaitable[list[str]]],
     *,
     degraded: Callable[[], list[str]] = list,
@@ -19,16 +19,14 @@ def internal_app(
 ) -> web.Application:
     """``/metrics``, ``/healthz`` (the process answers) and ``/readyz`` (it can take orders).
 
-    ``readiness`` returns what is missing, in words; nothing missing is ready. What ``degraded``
-    returns is told too, and does not keep orders away: they wait for what they must wait for. A
-    supervisor tells on ``/workers`` where its ``workers`` have their metrics (host and port by
-    number), as Prometheus reads it.
+    ``page`` is the text of the metrics. ``readiness`` returns what is missing, in words; nothing
+    missing is ready. What ``degraded`` returns is told too, and does not keep orders away: they
+    wait for what they must wait for. A supervisor tells on ``/workers`` where its ``workers`` have
+    theirs (host and port by number), as Prometheus reads it.
     """
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST}
-        )
+        return web.Response(body=await page(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def health(_: web.Request) -> web.Response:
         return web.json_response({"ok": True})

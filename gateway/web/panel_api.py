@@ -1,6 +1,7 @@
 """The panel API v2: one endpoint, ``key`` and ``action``, answers in the reference's shapes."""
 
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
@@ -11,12 +12,13 @@ from multidict import CIMultiDict
 
 from gateway.catalogue.snapshot import Catalogue
 from gateway.grouping import GroupFailed, Overloaded
-from gateway.metrics import RATE_LIMITED, RequestCounts
+from gateway.metrics import RATE_LIMITED
 from gateway.orders.drafting import Draft, draft_order
 from gateway.orders.earlier import Accepted
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts
 from gateway.orders.telling import Teller
+from gateway.request_metrics import REQUESTS
 from gateway.store.connection import TRANSIENT
 from gateway.web.admission import Admission, key_of
 from gateway.web.aftercare import AftercareApi
@@ -26,6 +28,7 @@ from gateway.web.docs_page import add_documents
 from gateway.web.fields import Fields, every, one, read_fields
 from gateway.web.limits import RateLimits, TooManyRequests
 from gateway.web.receipt_response import ReceiptResponse
+from gateway.web.refusal_reasons import reason_of
 from schemas import panel_v2 as wire
 from schemas.panel_v2 import PanelError
 from schemas.parameters import Parameter
@@ -76,7 +79,7 @@ class _Seen:
 class PanelApi:
     """Answers every call of the endpoint; nothing here waits for an upstream."""
 
-    def __init__(  # noqa: PLR0913 - what its actions answer from
+    def __init__(
         self,
         *,
         admission: Admission,
@@ -86,7 +89,6 @@ class PanelApi:
         receipts: Receipts,
         teller: Teller,
         aftercare: AftercareApi,
-        counts: RequestCounts,
     ) -> None:
         self._admission = admission
         self._limits = limits
@@ -94,7 +96,6 @@ class PanelApi:
         self._intake = intake
         self._receipts = receipts
         self._teller = teller
-        self._counts = counts
         self._process = secrets.token_hex(4)
         self._numbers = count(1)
         actions = (
@@ -112,11 +113,13 @@ class PanelApi:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer a call. Every protocol-level answer is HTTP 200, as clients need it."""
         seen = _Seen(f"{self._process}-{next(self._numbers):x}")
+        began, why = time.perf_counter(), ""
         try:
             body = await self._ask(request, seen)
             outcome = "answered"
             response = body if isinstance(body, web.Response) else answer(body)
         except PanelError as refusal:
+            why = reason_of(str(refusal))
             outcome, response = "refused", _refusal(request, str(refusal))
         except web.HTTPRequestEntityTooLarge:
             outcome, response = "refused", answer(wire.error_answer(wire.TOO_LARGE), status=413)
@@ -133,7 +136,9 @@ class PanelApi:
             # Never a refusal text: panels would place the order elsewhere.
             log.exception("request.failed", action=seen.action, request_id=seen.request_id)
             outcome, response = "failed", _temporary(retry_after=5)
-        self._counts.add(seen.action, outcome)
+        REQUESTS.count(seen.action, outcome, time.perf_counter() - began)
+        if seen.action == "add" and outcome != "answered":
+            REQUESTS.count_refused(why or outcome)
         if seen.quota is not None:
             seen.quota.mark(response.headers)
         return response

@@ -9,7 +9,7 @@ import structlog
 from gateway.breaker import BreakerState
 from gateway.catalogue.routing import Standing
 from gateway.catalogue.standings import ProviderTable
-from gateway.metrics import PROVIDER_BALANCE, PROVIDER_HELD
+from gateway.metrics import PROVIDER_BALANCE, PROVIDER_HELD, PROVIDER_PAUSED
 from gateway.orders.cancellations import Canceller
 from gateway.orders.dispatch import Sender
 from gateway.orders.reconciliation import Reconciler
@@ -105,6 +105,7 @@ class Lanes:
     async def _follow(self) -> float:
         for record in await self._table.read():
             PROVIDER_HELD.labels(record.name).set(record.holds > 0)
+            PROVIDER_PAUSED.labels(record.name).set(record.paused_reason is not None)
             if record.balance is not None:
                 PROVIDER_BALANCE.labels(record.name).set(record.balance / UNIT)
             self._follow_one(record)

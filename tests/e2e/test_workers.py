@@ -21,6 +21,7 @@ from tests.sandbox_process import SandboxProcess
 from tests.world import Customer, World
 
 CLIENTS = 8
+ADDS = 'smm_requests_total{action="add",outcome="answered"}'
 
 
 class Crowd:
@@ -101,6 +102,17 @@ def _fewest_running(gateway: GatewayProcess, *, after: int) -> int:
     return min(running[after - 1 :])
 
 
+async def _metrics(gateway: GatewayProcess) -> dict[str, float]:
+    """All series that the supervisor shows, by their names with labels."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{gateway.internal_url}/metrics") as answer,
+    ):
+        text = await answer.text()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
 def _lives(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
@@ -174,16 +186,27 @@ async def test_a_killed_worker_has_a_successor_and_no_order_is_lost(
     crowd = Crowd(gateway.url, customer, service)
     victim = _pids(gateway)[2]
 
+    before: dict[str, float] = {}
+
     async def kill() -> None:
         await eventually(lambda: _orders(world, 50))
+        shown = await _metrics(gateway)
+        before.update(
+            {name: shown[name] for name in shown if "_total" in name and "worker=" not in name}
+        )
         os.kill(victim, signal.SIGKILL)
         await eventually(lambda: _succeeded(gateway, 2, victim), seconds=60)
 
     await crowd.run(asyncio.ensure_future(kill()))
     assert len(_told(gateway, "worker.died")) == 1
     async with aiohttp.ClientSession() as session:
-        async with session.get(f"{gateway.internal_url}/metrics") as answer:
-            assert "smm_worker_restarts_total 1.0" in await answer.text()
+        shown = await _metrics(gateway)
+        assert shown["smm_worker_restarts_total"] == 1
+        assert {shown[f'smm_worker_up{{worker="{number}"}}'] for number in (1, 2, 3)} == {1}
+        assert not any(str(name).endswith('worker="2-new"}') for name in shown)
+        # What the killed one had counted when it was last asked is not forgotten.
+        assert all(shown[name] >= number for name, number in before.items()), before
+        assert shown[ADDS] >= before[ADDS] > 0
         async with session.get(f"{gateway.internal_url}/workers") as answer:
             targets = await answer.json()
         assert [one["labels"]["worker"] for one in targets] == ["1", "2", "3"]
@@ -246,6 +269,12 @@ async def test_many_orders_on_one_balance_over_the_workers_of_one_socket(
     assert answers == {"order": affordable, "refused": asked - affordable}
     assert await world.balance(customer) == 0
     served = 0
+    shown = await _metrics(gateway)
+    assert shown[ADDS] == affordable
+    assert shown['smm_adds_refused_total{reason="funds"}'] == asked - affordable
+    assert shown['smm_request_seconds_count{action="add"}'] == asked
+    assert shown['smm_ledger_entries_total{cause="charge",currency="USD"}'] == affordable
+    assert shown["smm_workers_ready"] == shown["smm_workers_wanted"] == 3
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{gateway.internal_url}/workers") as answer:
             targets = await answer.json()

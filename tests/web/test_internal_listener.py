@@ -3,7 +3,6 @@
 import re
 
 from aiohttp.test_utils import TestClient, TestServer
-from prometheus_client import REGISTRY
 
 from gateway.web.internal import internal_app
 from tests.web.desk import Desk, Request, form
@@ -75,7 +74,11 @@ async def test_workers_that_listen_everywhere_are_where_the_supervisor_was_found
         return []
 
     there = {1: "0.0.0.0:4001", 2: "[::]:4002", 3: "127.0.0.1:4003"}
-    app = internal_app(REGISTRY, missing, workers=lambda: there)
+
+    async def page() -> bytes:
+        return b""
+
+    app = internal_app(page, missing, workers=lambda: there)
     async with TestClient(TestServer(app)) as client:
         found = await (await client.get("/workers", headers={"Host": "gw.example:9"})).json()
     places = [row["targets"] for row in found]

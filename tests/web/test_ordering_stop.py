@@ -24,7 +24,7 @@ def _adding(client: PanelClient, service: int, link: str) -> Callable[[], Awaita
 
 
 async def _paused(add: Callable[[], Awaitable[Any]]) -> bool:
-    return await add() == PAUSED
+    return bool(await add() == PAUSED)
 
 
 async def test_a_stop_refuses_new_orders_and_lets_old_ones_run(

@@ -1,0 +1,112 @@
+"""What a process shows of itself: its version, connections, disk, last backup, and event loop."""
+
+import asyncio
+import json
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from prometheus_client import REGISTRY, Metric
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from gateway.backups.record import LAST_BACKUP
+from gateway.metrics import EVENT_LOOP_LAG
+from gateway.store.connection import Pool
+
+_LAG_SECONDS = 0.25
+
+
+class ProcessState(Collector):
+    """Read at a scrape: nothing is kept up to date for it."""
+
+    def __init__(self) -> None:
+        self._pools: set[Pool] = set()
+        self._data_dir: Path | None = None
+        self._build = [version("smm-gateway"), platform.python_version()]
+
+    def show(self, pool: Pool, data_dir: Path) -> None:
+        """Show a pool until it is hidden, and the disk that a data directory lies on."""
+        self._pools.add(pool)
+        self._data_dir = data_dir
+
+    def hide(self, pool: Pool) -> None:
+        """Show a pool no more: it is closed."""
+        self._pools.discard(pool)
+
+    def collect(self) -> Iterator[Metric]:
+        """For prometheus-client."""
+        build = GaugeMetricFamily(
+            "smm_build_info", "The version that runs, always 1", labels=["version", "python"]
+        )
+        build.add_metric(self._build, 1)
+        yield build
+        yield from self._connections()
+        yield from self._disk()
+
+    def _connections(self) -> Iterator[Metric]:
+        idle = sum(pool.get_idle_size() for pool in self._pools)
+        found = GaugeMetricFamily(
+            "smm_database_connections", "Connections of the process's pool", labels=["state"]
+        )
+        found.add_metric(["idle"], idle)
+        found.add_metric(["busy"], sum(pool.get_size() for pool in self._pools) - idle)
+        yield found
+        yield GaugeMetricFamily(
+            "smm_database_connections_limit",
+            "How many it may have",
+            sum(pool.get_max_size() for pool in self._pools),
+        )
+
+    def _disk(self) -> Iterator[Metric]:
+        free = GaugeMetricFamily("smm_disk_free_bytes", "Left where the data directory lies")
+        size = GaugeMetricFamily("smm_disk_size_bytes", "Of the disk where it lies")
+        backup = GaugeMetricFamily(
+            "smm_last_backup_timestamp_seconds",
+            "When the last whole backup was made here; absent where none was",
+        )
+        if self._data_dir is not None:
+            with suppress(OSError):
+                usage = shutil.disk_usage(self._data_dir)
+                free.add_metric([], usage.free)
+                size.add_metric([], usage.total)
+            made = _last_backup(self._data_dir)
+            if made is not None:
+                backup.add_metric([], made.timestamp())
+        yield from (free, size, backup)
+
+
+def _last_backup(data_dir: Path) -> datetime | None:
+    try:
+        told = json.loads((data_dir / LAST_BACKUP).read_text(encoding="utf-8"))
+        return datetime.fromisoformat(told["at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@contextmanager
+def shown(pool: Pool, data_dir: Path) -> Iterator[None]:
+    """Show this process's pool, disk and event loop as long as the block."""
+    PROCESS_STATE.show(pool, data_dir)
+    watch = asyncio.ensure_future(_watch_event_loop())
+    try:
+        yield
+    finally:
+        watch.cancel()
+        PROCESS_STATE.hide(pool)
+
+
+async def _watch_event_loop() -> None:
+    while True:
+        due = time.perf_counter() + _LAG_SECONDS
+        await asyncio.sleep(_LAG_SECONDS)
+        EVENT_LOOP_LAG.observe(max(0.0, time.perf_counter() - due))
+
+
+PROCESS_STATE = ProcessState()
+REGISTRY.register(PROCESS_STATE)
