@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from gateway.errors import UserError
+from gateway.peppers import Peppers
 from gateway.sealing import BadMasterKeys, MasterKeys
 from schemas.config import SettingsModel
 
@@ -138,7 +139,7 @@ def require_master_keys(settings: Settings) -> MasterKeys:
         ) from None
 
 
-def require_pepper(settings: Settings) -> bytes:
+def require_peppers(settings: Settings) -> Peppers:
     """What API keys are hashed with.
 
     Raises:
@@ -149,4 +150,8 @@ def require_pepper(settings: Settings) -> bytes:
             "no pepper: set SMM_SECURITY__PEPPER to a secret of 32 characters or more, and "
             "keep it, because every API key is hashed with it"
         )
-    return settings.security.pepper.get_secret_value().encode()
+    old = settings.security.old_pepper
+    return Peppers(
+        settings.security.pepper.get_secret_value().encode(),
+        None if old is None else old.get_secret_value().encode(),
+    )

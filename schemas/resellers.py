@@ -97,3 +97,13 @@ class Access:
     duplicates: DuplicatePolicy
     text_ids: bool
     post_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A valid key as it is found: by its MAC, or the one under the pepper before."""
+
+    access: Access
+    mac: bytes
+    mac_before: bytes | None
+    pepper_id: str | None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.cli.session import number, printing_flags, run_with_database, show
-from gateway.config import Settings, require_pepper
+from gateway.config import Settings, require_peppers
 from gateway.errors import UserError
 from gateway.resellers import accounts
 from gateway.resellers.terms import read_expiry, read_networks
@@ -79,7 +79,7 @@ async def _issue(arguments: argparse.Namespace, settings: Settings, pool: Pool) 
     terms = _changed(arguments, ANY_USE)
     async with pool.acquire() as conn:
         key_id, key = await accounts.issue_key(
-            conn, arguments.name, require_pepper(settings), terms
+            conn, arguments.name, require_peppers(settings), terms
         )
     show(
         arguments,

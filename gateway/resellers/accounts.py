@@ -7,7 +7,8 @@ import asyncpg
 
 from gateway.errors import UserError
 from gateway.money.ledger import Book
-from gateway.resellers.keys import mac_of, new_key
+from gateway.peppers import Peppers, mac_of
+from gateway.resellers.keys import new_key
 from gateway.store import resellers as store
 from gateway.store.connection import CommitInDoubt, Connection, transaction
 from schemas.money import MAX_AMOUNT, Micros, format_amount
@@ -104,7 +105,7 @@ async def change_reseller(
 
 
 async def issue_key(
-    conn: Connection, name: str, pepper: bytes, terms: KeyTerms = ANY_USE
+    conn: Connection, name: str, peppers: Peppers, terms: KeyTerms = ANY_USE
 ) -> tuple[int, str]:
     """A new key for a reseller: its id and its text, which is shown this once.
 
@@ -113,8 +114,11 @@ async def issue_key(
     """
     reseller = await find_reseller(conn, name)
     key = new_key()
+    mac = mac_of(peppers.current, key)
+    # Processes that have only the old pepper yet know the new key too.
+    before = None if peppers.old is None else mac_of(peppers.old, key)
     key_id = await store.insert_key(
-        conn, reseller.id, mac_of(pepper, key), key[:_HINT_CHARACTERS], terms
+        conn, reseller.id, mac, key[:_HINT_CHARACTERS], terms, before, peppers.id
     )
     return key_id, key
 
