@@ -1,4 +1,4 @@
-"""Where settings come from: a YAML file, then the environment, then flags."""
+"""Where settings come from: a YAML file, then the environment and its files, then flags."""
 
 import os
 from pathlib import Path
@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -15,6 +16,7 @@ from pydantic_settings import (
 )
 
 from gateway.errors import UserError
+from gateway.peppers import Peppers
 from gateway.sealing import BadMasterKeys, MasterKeys
 from schemas.config import SettingsModel
 
@@ -50,6 +52,7 @@ def load_settings(named: Path | None = None, **flags: Any) -> Settings:
     """
     file = config_file(named)
     values = _values_of(file) if file else {}
+    variables = _variables()
 
     class Sourced(Settings):
         @classmethod
@@ -61,13 +64,14 @@ def load_settings(named: Path | None = None, **flags: Any) -> Settings:
             dotenv_settings: PydanticBaseSettingsSource,
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
+            assert isinstance(env_settings, EnvSettingsSource)
+            env_settings.env_vars = variables
             return (
                 init_settings,
                 env_settings,
                 InitSettingsSource(settings_cls, init_kwargs=values),
             )
 
-    _check_environment()
     try:
         return Sourced(**flags)
     except ValidationError as error:
@@ -103,19 +107,62 @@ def _values_of(file: Path) -> dict[str, Any]:
 _OTHER_VARIABLES = frozenset({"SMM_CONFIG"})
 
 
-def _check_environment() -> None:
-    """Environment variables with a typing error would else be ignored without a word."""
+#: ``SMM_…__PEPPER_FILE`` names the file that holds ``SMM_…__PEPPER``.
+_FILE = "_FILE"
+_LONGEST_FILE = 65_536
+
+
+def _variables() -> dict[str, str]:
+    """Our variables by their names in lower case; where one names a file, what that holds.
+
+    Raises:
+        UserError: for a variable that names no setting, because a typing error would else be
+            ignored without a word; for a setting that is given twice; for a file that cannot be
+            read or is empty.
+    """
+    found: dict[str, str] = {}
     for variable in sorted(os.environ):
         if not variable.startswith("SMM_") or variable in _OTHER_VARIABLES:
             continue
-        model: Any = SettingsModel
-        for part in variable.removeprefix("SMM_").lower().split("__"):
-            field = getattr(model, "model_fields", {}).get(part)
-            if field is None:
-                raise UserError(
-                    f"{variable} names no setting (see config.yaml; levels are parted by __)"
-                )
-            model = field.annotation
+        setting = variable
+        if _setting_type(variable) is None:
+            setting = variable.removesuffix(_FILE)
+        kind = _setting_type(setting)
+        if kind is None or (setting != variable and hasattr(kind, "model_fields")):
+            raise UserError(
+                f"{variable} names no setting (see config.yaml; levels are parted by __)"
+            )
+        if setting.lower() in found:
+            raise UserError(f"{setting} and {variable} are both set: take one of them away")
+        is_named = setting == variable
+        found[setting.lower()] = os.environ[variable] if is_named else _read_setting(variable)
+    return found
+
+
+def _setting_type(variable: str) -> Any:
+    """What a setting is, by its variable's name; None where there is no such setting."""
+    model: Any = SettingsModel
+    for part in variable.removeprefix("SMM_").lower().split("__"):
+        field = getattr(model, "model_fields", {}).get(part)
+        if field is None:
+            return None
+        model = field.annotation
+    return model
+
+
+def _read_setting(variable: str) -> str:
+    """What the file that a variable names holds, without the line break at its end."""
+    path = Path(os.environ[variable])
+    try:
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LONGEST_FILE + 1).rstrip("\r\n")
+    except OSError as error:
+        raise UserError(f"{variable}: {path} cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{variable}: {path} is no text in UTF-8") from None
+    if not text or len(text) > _LONGEST_FILE:
+        raise UserError(f"{variable}: {path} is {'too large' if text else 'empty'}")
+    return text
 
 
 def require_master_keys(settings: Settings) -> MasterKeys:
@@ -138,7 +185,7 @@ def require_master_keys(settings: Settings) -> MasterKeys:
         ) from None
 
 
-def require_pepper(settings: Settings) -> bytes:
+def require_peppers(settings: Settings) -> Peppers:
     """What API keys are hashed with.
 
     Raises:
@@ -149,4 +196,8 @@ def require_pepper(settings: Settings) -> bytes:
             "no pepper: set SMM_SECURITY__PEPPER to a secret of 32 characters or more, and "
             "keep it, because every API key is hashed with it"
         )
-    return settings.security.pepper.get_secret_value().encode()
+    old = settings.security.old_pepper
+    return Peppers(
+        settings.security.pepper.get_secret_value().encode(),
+        None if old is None else old.get_secret_value().encode(),
+    )

@@ -118,12 +118,14 @@ class OpsSettings(_Section):
 class SecuritySettings(_Section):
     """Secrets that are kept outside the database.
 
-    ``pepper`` keys the hashes of API keys: 32 characters or more. ``master_keys`` seal the secrets
-    that the database holds: each 32 random bytes in base64, the current one first, with spaces or
-    line breaks between them.
+    ``pepper`` keys the hashes of API keys: 32 characters or more. While it is exchanged, keys that
+    are known by ``old_pepper`` alone open too, and are known by the new one then.
+    ``master_keys`` seal the secrets that the database holds: each 32 random bytes in base64, the
+    current one first, with spaces or line breaks between them.
     """
 
     pepper: SecretStr | None = Field(default=None, min_length=32)
+    old_pepper: SecretStr | None = Field(default=None, min_length=32)
     master_keys: SecretStr | None = None
 
 

@@ -109,3 +109,13 @@ class OrderingStop:
     reason: str
     actor: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A valid key as it is found: by its MAC, or the one under the pepper before."""
+
+    access: Access
+    mac: bytes
+    mac_before: bytes | None
+    pepper_id: str | None

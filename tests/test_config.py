@@ -1,11 +1,12 @@
 """Settings: the file, then the environment, then flags; every mistake is one clear line."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from gateway.config import load_settings
 from gateway.errors import UserError
@@ -159,3 +160,93 @@ def test_the_shipped_file_lists_every_setting_with_its_default() -> None:
 def test_the_shipped_file_can_be_loaded() -> None:
     shipped = load_settings(ROOT / "config.yaml")
     assert shipped.model_dump() == load_settings().model_dump()
+
+
+def _leaves(model: type[BaseModel], *path: str) -> Iterator[tuple[str, Any]]:
+    """Every setting by the name of its variable, with its default."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _leaves(field.annotation, *path, name)
+        else:
+            yield "SMM_" + "__".join([*path, name]).upper(), field.default
+
+
+#: A good value for settings whose default is none, or says nothing.
+_SAMPLES = {
+    "SMM_EXCHANGE_RATES": '{"EUR": "1.08"}',
+    "SMM_HTTP__TRUSTED_PROXIES": '["10.0.0.0/8"]',
+}
+_SAMPLE = "a text of more than thirty-two characters"
+
+
+def test_every_setting_can_come_from_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, str] = {}
+    for variable, default in _leaves(SettingsModel):
+        sample = _SAMPLE if default is None else str(default)
+        given[variable] = _SAMPLES.get(variable, sample)
+        file = tmp_path / variable
+        file.write_text(given[variable] + "\n")
+        monkeypatch.setenv(f"{variable}_FILE", str(file))
+    read = load_settings()
+    assert read.security.pepper == SecretStr(_SAMPLE)
+    assert [str(network) for network in read.http.trusted_proxies] == ["10.0.0.0/8"]
+    for variable in given:
+        monkeypatch.delenv(f"{variable}_FILE")
+    values: dict[str, Any] = {}
+    for variable, text in given.items():
+        place = values
+        *sections, name = variable.removeprefix("SMM_").lower().split("__")
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[name] = yaml.safe_load(text) if variable in _SAMPLES else text
+    assert read.model_dump() == load_settings(**values).model_dump()
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_the_line_break_at_the_end_of_a_secrets_file_is_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    file = tmp_path / "pepper"
+    file.write_bytes(f" {_SAMPLE} {end}".encode())
+    monkeypatch.setenv("SMM_SECURITY__PEPPER_FILE", str(file))
+    assert load_settings().security.pepper == SecretStr(f" {_SAMPLE} ")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "cannot be read (No such file or directory)"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"canary \xff", "is no text in UTF-8"),
+        (b"canary" * 20_000, "is too large"),
+    ],
+)
+def test_a_secrets_file_that_cannot_be_used_is_one_line_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, words: str
+) -> None:
+    file = tmp_path / "pepper"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("SMM_SECURITY__PEPPER_FILE", str(file))
+    refusal = _refusal()
+    assert refusal == f"SMM_SECURITY__PEPPER_FILE: {file} {words}"
+    assert "canary" not in refusal
+
+
+def test_a_setting_that_is_given_twice_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pepper"
+    file.write_text(_SAMPLE)
+    monkeypatch.setenv("SMM_SECURITY__PEPPER_FILE", str(file))
+    monkeypatch.setenv("SMM_SECURITY__PEPPER", _SAMPLE)
+    assert "SMM_SECURITY__PEPPER and SMM_SECURITY__PEPPER_FILE are both set" in _refusal()
+
+
+@pytest.mark.parametrize("variable", ["SMM_SECURITY_FILE", "SMM_SECURITY__PEPER_FILE", "SMM__FILE"])
+def test_a_file_for_no_setting_is_an_error(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "/dev/null")
+    assert f"{variable} names no setting" in _refusal()

@@ -9,6 +9,7 @@ from gateway.catalogue.importing import import_services
 from gateway.catalogue.upstream_secrets import HEADERS, keep_secrets, opened
 from gateway.catalogue.upstreams import adapt, find_provider
 from gateway.money.audit import audit
+from gateway.peppers import Peppers
 from gateway.resellers import accounts
 from gateway.sealing import MasterKeys
 from gateway.store import providers, services
@@ -23,6 +24,7 @@ from tests.sandbox_process import SandboxProcess
 
 PEPPER = "a pepper for tests only, at least 32 characters"
 MASTER_KEYS = base64.b64encode(b"a master key for tests: 32 bytes").decode()
+PEPPERS = Peppers(PEPPER.encode())
 KEYS = MasterKeys.read(MASTER_KEYS)
 #: Settings that every gateway needs.
 SECURITY = {"pepper": PEPPER, "master_keys": MASTER_KEYS}
@@ -53,7 +55,7 @@ class World:
             )
             if parse_amount(funds):
                 await accounts.credit(conn, name, parse_amount(funds), BY_TEST)
-            _, key = await accounts.issue_key(conn, name, PEPPER.encode(), BY_TEST)
+            _, key = await accounts.issue_key(conn, name, PEPPERS, BY_TEST)
         return Customer(made.id, name, key)
 
     async def provider(

@@ -5,7 +5,7 @@ from functools import partial
 
 from gateway.app.core import Core
 from gateway.app.listening import listen
-from gateway.config import require_pepper
+from gateway.config import require_peppers
 from gateway.operators.own_account import OwnAccount
 from gateway.operators.passwords import Passwords
 from gateway.operators.seeds import Seeds
@@ -28,7 +28,7 @@ async def open_console(stack: AsyncExitStack, core: Core, redis_url: str) -> str
         UserError: when the address cannot be taken.
     """
     settings = core.settings
-    pepper = require_pepper(settings)
+    pepper = require_peppers(settings).current
     exchange = Exchange(redis_url)
     attempts = exchange.leases(partial(attempts_bucket, database=core.database, pepper=pepper))
     exchange.start()

@@ -9,7 +9,7 @@ from gateway.app.core import Core
 from gateway.app.listening import listen
 from gateway.catalogue.snapshot import Catalogue
 from gateway.catalogue.standings import ProviderTable, follow_standings
-from gateway.config import require_pepper
+from gateway.config import require_peppers
 from gateway.orders.doubts import Hold
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts, write_receipts
@@ -72,11 +72,11 @@ class Front:
     async def _listen(self, stack: AsyncExitStack, public: socket.socket | None) -> None:
         pool, settings = self._core.pool, self._core.settings
         http, limits = settings.http, settings.limits
-        pepper = require_pepper(settings)
-        keys = KeyRing(pool, pepper)
+        peppers = require_peppers(settings)
+        keys = KeyRing(pool, peppers)
         exchange = Exchange(self._redis_url)
         wrong_keys = exchange.leases(
-            partial(wrong_keys_bucket, database=self._core.database, pepper=pepper)
+            partial(wrong_keys_bucket, database=self._core.database, pepper=peppers.current)
         )
         exchange.start()
         stack.push_async_callback(exchange.stop)

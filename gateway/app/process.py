@@ -16,7 +16,7 @@ from gateway.app.core import Core
 from gateway.app.front import Front
 from gateway.app.listening import listen
 from gateway.app.measures import shown
-from gateway.config import Settings, data_dir_of, require_master_keys, require_pepper
+from gateway.config import Settings, data_dir_of, require_master_keys, require_peppers
 from gateway.database import UNREACHABLE, connect, require_migrated, warn_of_superuser
 from gateway.orders.recording import Recorder
 from gateway.orders.replaying import Replays
@@ -46,7 +46,7 @@ class Gateway:
         role: Role = Role.ALL,
         public: socket.socket | None = None,
     ) -> None:
-        require_pepper(settings)
+        require_peppers(settings)
         self._keys = require_master_keys(settings)
         self._settings = settings
         self._database_url = database_url

@@ -13,7 +13,7 @@ from pathlib import Path
 from gateway.app import Gateway
 from gateway.catalogue import importing, upstreams
 from gateway.cli.session import PEPPER_FILE, keep_master_key
-from gateway.config import Settings, require_master_keys, require_pepper
+from gateway.config import Settings, require_master_keys, require_peppers
 from gateway.database import connect, migrate_database
 from gateway.embedded import EmbeddedEngines
 from gateway.embedded.child import Child
@@ -164,7 +164,7 @@ async def prepare(
         await _connect_sandbox(settings, conn, pool, panel, panel_key)
         file = data_dir / _KEY_FILE
         if not file.exists():
-            _, key = await accounts.issue_key(conn, _RESELLER, require_pepper(settings), _WARRANT)
+            _, key = await accounts.issue_key(conn, _RESELLER, require_peppers(settings), _WARRANT)
             write_private(file, key)
         return file.read_text().strip()
 

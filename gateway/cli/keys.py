@@ -13,7 +13,7 @@ from gateway.cli.session import (
     show,
     warrant_of,
 )
-from gateway.config import Settings, require_pepper
+from gateway.config import Settings, require_peppers
 from gateway.errors import UserError
 from gateway.resellers import accounts
 from gateway.resellers.terms import read_expiry, read_networks
@@ -90,7 +90,7 @@ async def _issue(arguments: argparse.Namespace, settings: Settings, pool: Pool) 
     terms = _changed(arguments, ANY_USE)
     async with pool.acquire() as conn:
         key_id, key = await accounts.issue_key(
-            conn, arguments.name, require_pepper(settings), warrant_of(arguments), terms
+            conn, arguments.name, require_peppers(settings), warrant_of(arguments), terms
         )
     show(
         arguments,

@@ -23,7 +23,7 @@ from gateway.cli.session import (
     settings_of,
     with_kept_secrets,
 )
-from gateway.config import Settings, data_dir_of, require_master_keys, require_pepper
+from gateway.config import Settings, data_dir_of, require_master_keys, require_peppers
 from gateway.database import migrate_database
 from gateway.embedded import Addresses, EmbeddedEngines
 from gateway.errors import UserError
@@ -102,7 +102,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 def _serve(arguments: argparse.Namespace) -> int:
     settings = with_kept_secrets(_settings(arguments))
-    require_pepper(settings)
+    require_peppers(settings)
     if settings.database.url is not None:
         require_master_keys(settings)
     if arguments.as_worker is not None:

@@ -2,13 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway import sealing
 from gateway.cli.session import common_flags, printing_flags, run_with_database, show
-from gateway.config import Settings, require_master_keys
+from gateway.config import Settings, require_master_keys, require_peppers
+from gateway.peppers import id_of
 from gateway.resealing import require_openable, reseal
-from gateway.store import secrets
+from gateway.store import resellers, secrets
 from gateway.store.connection import Pool
 
 
@@ -21,10 +23,15 @@ def add_commands(commands: Any) -> None:
         "new-key", parents=[common_flags()], help="print a fresh one for security.master_keys"
     )
     made.set_defaults(run=_new_key)
-    status = verbs.add_parser("status", parents=[flags], help="which key has sealed how many")
+    status = verbs.add_parser(
+        "status", parents=[flags], help="what each master key and pepper protects"
+    )
     status.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _status(a, s, p)))
     rotated = verbs.add_parser(
-        "rotate", parents=[flags], help="seal everything under the first of security.master_keys"
+        "rotate",
+        parents=[flags],
+        help="seal everything under the first of security.master_keys, and forget what API keys "
+        "were known by under a pepper that is gone",
     )
     rotated.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _rotate(a, s, p)))
 
@@ -35,27 +42,29 @@ def _new_key(_arguments: argparse.Namespace) -> int:
 
 
 async def _status(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
-    keys = require_master_keys(settings)
+    ours, pepper = require_master_keys(settings), require_peppers(settings)
     async with pool.acquire() as conn:
-        counted = await secrets.count_secrets(conn)
-    rows = [
-        {"master_key": key_id, "is": _place(keys, key_id), "secrets": counted.get(key_id, 0)}
-        for key_id in [*keys.ids, *(known for known in counted if known not in keys.ids)]
-    ]
-    show(arguments, rows)
+        seals = await secrets.count_secrets(conn)
+        macs = await resellers.count_key_peppers(conn)
+    peppers = [pepper.id] if pepper.old is None else [pepper.id, id_of(pepper.old)]
+    show(arguments, [*_rows("master key", ours.ids, seals), *_rows("pepper", peppers, macs)])
     return 0
 
 
-def _place(keys: sealing.MasterKeys, key_id: str | None) -> str:
-    if key_id is None:
-        return "not sealed"
-    if key_id == keys.current:
-        return "current"
-    return "old" if key_id in keys.ids else "missing"
+def _rows(
+    kind: str, ours: Sequence[str], counted: Mapping[str | None, int]
+) -> list[dict[str, object]]:
+    """What each of our keys or peppers protects, the current one first; then what others do."""
+    ids = [*ours, *(known for known in counted if known not in ours)]
+    places = dict.fromkeys(counted, "missing") | dict.fromkeys(ours, "old")
+    places |= {None: "not noted", ours[0]: "current"}
+    return [
+        {"kind": kind, "id": id_, "is": places[id_], "protects": counted.get(id_, 0)} for id_ in ids
+    ]
 
 
 async def _rotate(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
-    keys = require_master_keys(settings)
+    keys, peppers = require_master_keys(settings), require_peppers(settings)
     # What cannot be opened is told before anything is changed.
     await require_openable(pool, keys)
 
@@ -63,9 +72,14 @@ async def _rotate(arguments: argparse.Namespace, settings: Settings, pool: Pool)
         print(f"sealed anew: {done}", file=sys.stderr, flush=True)
 
     renewed = await reseal(pool, keys, tell)
+    forgotten = 0
+    if peppers.old is None:
+        async with pool.acquire() as conn:
+            forgotten = await resellers.set_macs_before_forgotten(conn, peppers.id)
+    shown = {"master_key": keys.current, "renewed": renewed, "not_needed": list(keys.ids[1:])}
     show(
         arguments,
-        {"master_key": keys.current, "renewed": renewed, "not_needed": list(keys.ids[1:])},
+        shown | {"hashes_forgotten": forgotten},
         text=lambda: _rotated(keys, renewed),
     )
     return 0

@@ -10,7 +10,8 @@ from gateway.errors import UserError
 from gateway.metrics import count_movements
 from gateway.money.ledger import Book
 from gateway.operators.acting import record, require_reason
-from gateway.resellers.keys import mac_of, new_key
+from gateway.peppers import Peppers, mac_of
+from gateway.resellers.keys import new_key
 from gateway.store import resellers as store
 from gateway.store.connection import CommitInDoubt, Connection, transaction
 from schemas.money import MAX_AMOUNT, Micros, format_amount
@@ -150,7 +151,7 @@ def _terms(reseller: Reseller) -> dict[str, Any]:
 
 
 async def issue_key(
-    conn: Connection, name: str, pepper: bytes, warrant: Warrant, terms: KeyTerms = ANY_USE
+    conn: Connection, name: str, peppers: Peppers, warrant: Warrant, terms: KeyTerms = ANY_USE
 ) -> tuple[int, str]:
     """A new key for a reseller: its id and its text, which is shown this once.
 
@@ -160,8 +161,11 @@ async def issue_key(
     reseller = await find_reseller(conn, name)
     key = new_key()
     hint = key[:_HINT_CHARACTERS]
+    mac = mac_of(peppers.current, key)
+    # Processes that have only the old pepper yet know the new key too.
+    before = None if peppers.old is None else mac_of(peppers.old, key)
     async with transaction(conn):
-        key_id = await store.insert_key(conn, reseller.id, mac_of(pepper, key), hint, terms)
+        key_id = await store.insert_key(conn, reseller.id, mac, hint, terms, before, peppers.id)
         after = {"reseller": name, "begins_with": hint} | _key_terms(terms)
         await record(conn, warrant.act("key.issued", _key_subject(key_id), after=after))
     return key_id, key

@@ -11,11 +11,17 @@ import string
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import structlog
 
 from gateway.grouping import Groups
+from gateway.peppers import Peppers, mac_of
 from gateway.store import resellers
-from gateway.store.connection import Pool
-from schemas.resellers import Access
+from gateway.store.connection import TRANSIENT, Connection, Pool
+from schemas.resellers import Access, KnownKey
+
+log = structlog.get_logger()
 
 PREFIX = "smm_"
 LONGEST_KEY = 256
@@ -49,22 +55,27 @@ def is_ours(key: str) -> bool:
     return key.startswith(PREFIX) and hmac.compare_digest(_checksum(body), checksum)
 
 
-def mac_of(pepper: bytes, key: str) -> bytes:
-    """What the database knows a key by."""
-    return hmac.digest(pepper, key.encode("utf-8", "surrogatepass"), "sha256")
+class _Macs(NamedTuple):
+    """What a key is looked up by: its MACs under the current pepper and the old one, if any."""
+
+    current: bytes
+    old: bytes | None
 
 
 class KeyRing:
-    """Finds out what a key opens; remembers good keys for a few seconds, bad ones never."""
+    """Finds out what a key opens; remembers good keys for a few seconds, bad ones never.
+
+    A key that is known by the old pepper is known by the new one from then on.
+    """
 
     def __init__(
-        self, pool: Pool, pepper: bytes, clock: Callable[[], float] = time.monotonic
+        self, pool: Pool, peppers: Peppers, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._pool = pool
-        self._pepper = pepper
+        self._peppers = peppers
         self._clock = clock
         self._known: dict[bytes, tuple[float, Access]] = {}
-        self._groups: Groups[bytes, Access | None] = Groups(self._look_up, largest=1000)
+        self._groups: Groups[_Macs, Access | None] = Groups(self._look_up, largest=1000)
 
     def known(self, key: str) -> Access | None:
         """What ``key`` opens, if that was looked up in the last seconds."""
@@ -80,24 +91,53 @@ class KeyRing:
         access = self.known(key)
         if access is not None or not 0 < len(key) <= LONGEST_KEY:
             return access
-        return await self._groups.submit(self._mac(key))
+        old = self._peppers.old
+        return await self._groups.submit(
+            _Macs(self._mac(key), None if old is None else mac_of(old, key))
+        )
 
     def _mac(self, key: str) -> bytes:
         # By its MAC, although that costs a little: no key outlives its call in our memory.
-        return mac_of(self._pepper, key) if len(key) <= LONGEST_KEY else b""
+        return mac_of(self._peppers.current, key) if len(key) <= LONGEST_KEY else b""
 
-    async def _look_up(self, macs: Sequence[bytes]) -> list[Access | Exception | None]:
-        asked = self._clock()
+    async def _look_up(self, asked: Sequence["_Macs"]) -> list[Access | Exception | None]:
+        began = self._clock()
+        every = {mac for macs in asked for mac in macs if mac is not None}
         async with self._pool.acquire() as conn:
-            found = await resellers.get_accesses(conn, list(set(macs)))
+            rows = await resellers.list_known_keys(conn, list(every))
+            await self._move_over(conn, asked, rows)
+        by_mac = {mac: row.access for row in rows for mac in (row.mac, row.mac_before) if mac}
+        found = [by_mac.get(macs.current) or by_mac.get(macs.old or b"") for macs in asked]
         if len(self._known) + len(found) > _CACHED_KEYS:
             self._known.clear()
-        for mac in macs:
-            if mac in found:
-                self._known[mac] = (asked + _remembered_seconds(found[mac]), found[mac])
+        for macs, access in zip(asked, found, strict=True):
+            if access is not None:
+                self._known[macs.current] = (began + _remembered_seconds(access), access)
             else:
-                self._known.pop(mac, None)
-        return [found.get(mac) for mac in macs]
+                self._known.pop(macs.current, None)
+        return list(found)
+
+    async def _move_over(
+        self, conn: Connection, asked: Sequence["_Macs"], rows: Sequence[KnownKey]
+    ) -> None:
+        """Let keys be known by the current pepper. Who cannot be moved now opens all the same."""
+        current = {macs.old: macs.current for macs in asked if macs.old}
+        ours = {macs.current for macs in asked}
+        taken = {row.mac for row in rows}
+        moved = {
+            row.access.key_id: current[row.mac]
+            for row in rows
+            if row.mac in current and current[row.mac] not in taken
+        }
+        noted = {
+            row.access.key_id: row.mac for row in rows if row.pepper_id is None and row.mac in ours
+        }
+        if not moved and not noted:
+            return
+        try:
+            await resellers.set_key_macs(conn, moved | noted, self._peppers.id)
+        except TRANSIENT as error:
+            log.warning("keys.not_moved", reason=type(error).__name__)
 
 
 def _remembered_seconds(access: Access) -> float:

@@ -1,6 +1,6 @@
 """Resellers and their API keys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.store.connection import Connection, Record
 from schemas.resellers import (
@@ -9,6 +9,7 @@ from schemas.resellers import (
     ApiKey,
     DuplicatePolicy,
     KeyTerms,
+    KnownKey,
     Reseller,
     Scope,
 )
@@ -97,19 +98,28 @@ async def set_reseller(conn: Connection, reseller: Reseller) -> None:
 
 
 async def insert_key(
-    conn: Connection, reseller_id: int, mac: bytes, hint: str, terms: KeyTerms = ANY_USE
+    conn: Connection,
+    reseller_id: int,
+    mac: bytes,
+    hint: str,
+    terms: KeyTerms = ANY_USE,
+    mac_before: bytes | None = None,
+    pepper_id: str | None = None,
 ) -> int:
-    """A new key, by its MAC; returns its id."""
+    """A new key, by its MAC, and that under the pepper before while that is in use; its id."""
     return int(
         await conn.fetchval(
-            """insert into api_key (reseller_id, mac, hint, scope, networks, expires_at)
-               values ($1, $2, $3, $4, $5, $6) returning id""",
+            """insert into api_key
+                   (reseller_id, mac, hint, scope, networks, expires_at, mac_before, pepper_id)
+               values ($1, $2, $3, $4, $5, $6, $7, $8) returning id""",
             reseller_id,
             mac,
             hint,
             terms.scope,
             terms.networks,
             terms.expires_at,
+            mac_before,
+            pepper_id,
         )
     )
 
@@ -144,17 +154,53 @@ async def set_key_revoked(conn: Connection, key_id: int) -> None:
     )
 
 
-async def get_accesses(conn: Connection, macs: Sequence[bytes]) -> dict[bytes, Access]:
-    """What the keys with these MACs open; unknown, revoked and expired ones are left out."""
+async def list_known_keys(conn: Connection, macs: Sequence[bytes]) -> list[KnownKey]:
+    """The keys with these MACs, now or before; unknown, revoked and expired ones are left out."""
     rows = await conn.fetch(
-        """select k.mac, k.id as key_id, r.id as reseller_id, r.currency, r.suspended, k.scope,
-                  k.networks, r.request_limit, r.duplicates, r.text_ids, r.post_only,
+        """select k.mac, k.mac_before, k.pepper_id, k.id as key_id, r.id as reseller_id,
+                  r.currency, r.suspended, k.scope, k.networks, r.request_limit, r.duplicates,
+                  r.text_ids, r.post_only,
                   extract(epoch from k.expires_at - now())::float8 as valid_seconds,
                   exists (select from ordering_stop s
                            where s.reseller_id is null or s.reseller_id = r.id) as paused
              from api_key k join reseller r on r.id = k.reseller_id
-            where k.mac = any($1) and k.revoked_at is null
+            where (k.mac = any($1) or k.mac_before = any($1)) and k.revoked_at is null
               and (k.expires_at is null or k.expires_at > now())""",
         macs,
     )
-    return {row["mac"]: _access(row) for row in rows}
+    return [KnownKey(_access(row), row["mac"], row["mac_before"], row["pepper_id"]) for row in rows]
+
+
+async def set_key_macs(conn: Connection, macs: Mapping[int, bytes], pepper_id: str) -> None:
+    """Let keys be known by other MACs; those before stay. Passes over keys in use elsewhere."""
+    await conn.execute(
+        """update api_key k
+              set mac_before = case when k.mac = n.mac then k.mac_before else k.mac end,
+                  mac = n.mac, pepper_id = $3
+             from unnest($1::int[], $2::bytea[]) as n(id, mac)
+            where k.id = n.id and k.id in (
+                  select id from api_key where id = any($1) order by id for update skip locked)""",
+        list(macs),
+        list(macs.values()),
+        pepper_id,
+    )
+
+
+async def count_key_peppers(conn: Connection) -> dict[str | None, int]:
+    """How many keys are known by each pepper; None is for those of whom that is not noted."""
+    rows = await conn.fetch(
+        """select pepper_id, count(*) as number from api_key
+            where revoked_at is null and (expires_at is null or expires_at > now())
+            group by 1 order by 1"""
+    )
+    return {row["pepper_id"]: row["number"] for row in rows}
+
+
+async def set_macs_before_forgotten(conn: Connection, pepper_id: str) -> int:
+    """Forget what keys of this pepper were known by before; returns how many it was."""
+    tag = await conn.execute(
+        """update api_key set mac_before = null
+            where pepper_id = $1 and mac_before is not null""",
+        pepper_id,
+    )
+    return int(tag.split()[1])

@@ -31,7 +31,7 @@ from tests.faults.journal import Add, Journal, Outcome
 from tests.faults.load import Caller, Load, Offer
 from tests.gateway_process import GatewayProcess
 from tests.panel_client import PanelClient
-from tests.world import PEPPER, Customer, World
+from tests.world import PEPPERS, Customer, World
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ async def _assert_sells_again(
         rows = await pool.fetch("select id, link from orders")
         kept = {row["id"]: row["link"] for row in rows}
         assert {a.order_id: a.link for a in before}.items() <= kept.items()
-        assert await KeyRing(pool, PEPPER.encode()).open(customer.key) is not None
+        assert await KeyRing(pool, PEPPERS).open(customer.key) is not None
         async with (
             GatewayProcess(addresses.database_url, addresses.redis_url, log) as gateway,
             PanelClient(gateway.url, customer.key) as client,

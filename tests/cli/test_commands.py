@@ -10,7 +10,7 @@ from tests.orders.aftercare import Aftercare
 from tests.orders.line import faulty, open_line
 from tests.orders.test_drip_feed import drip, look, runs_of
 from tests.sandbox_process import SandboxProcess
-from tests.world import PEPPER, World
+from tests.world import PEPPERS, World
 
 
 async def test_resellers_are_created_credited_and_shown(command: Command, world: World) -> None:
@@ -38,14 +38,14 @@ async def test_a_key_is_shown_once_opens_the_account_and_can_be_revoked(
     issued = await command.json("key", "issue", customer.name)
     assert set(issued) == {"key_id", "key"}
     assert is_ours(issued["key"])
-    access = await KeyRing(pool, PEPPER.encode()).open(issued["key"])
+    access = await KeyRing(pool, PEPPERS).open(issued["key"])
     assert access is not None
     assert access.reseller_id == customer.id
     listed = await command.json("key", "list", customer.name)
     assert [key["key_id"] for key in listed] == [issued["key_id"] - 1, issued["key_id"]]
     assert issued["key"] not in str(listed)
     await command.json("key", "revoke", issued["key_id"])
-    assert await KeyRing(pool, PEPPER.encode()).open(issued["key"]) is None
+    assert await KeyRing(pool, PEPPERS).open(issued["key"]) is None
     [_, revoked] = await command.json("key", "list", customer.name)
     assert revoked["revoked_at"]
 
@@ -110,7 +110,7 @@ async def test_a_key_has_terms_that_can_be_changed(
     assert freed == bound | {"scope": "order", "allow": "any", "expires_at": None}
     soon = await command.json("key", "set", issued["key_id"], "--expires", "90d")
     assert soon["expires_at"] > freed["created_at"]
-    access = await KeyRing(pool, PEPPER.encode()).open(issued["key"])
+    access = await KeyRing(pool, PEPPERS).open(issued["key"])
     assert access is not None
     assert access.valid_seconds is not None
     assert 89 * 86_400 < access.valid_seconds <= 90 * 86_400

@@ -12,7 +12,7 @@ from gateway.store import ledger, services
 from gateway.store.connection import Pool
 from tests.conftest import eventually
 from tests.sandbox_process import SandboxProcess
-from tests.world import PEPPER, SECURITY, World
+from tests.world import PEPPERS, SECURITY, World
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ async def test_a_first_start_broken_off_at_any_step_is_completed_by_the_next(
 
     key = await start()
     assert await start() == key
-    access = await KeyRing(pool, PEPPER.encode()).open(key)
+    access = await KeyRing(pool, PEPPERS).open(key)
     assert access is not None
     async with pool.acquire() as conn:
         assert len(await services.list_services(conn)) > 30

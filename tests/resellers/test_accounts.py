@@ -13,7 +13,7 @@ from gateway.store.connection import Pool, transaction
 from schemas.money import MAX_AMOUNT, UNIT
 from schemas.resellers import DuplicatePolicy, Reseller
 from tests.money.faults import order_row
-from tests.world import BY_TEST, Customer, World
+from tests.world import BY_TEST, PEPPERS, Customer, World
 
 
 async def test_an_account_opens_empty_in_the_house_currency(pool: Pool) -> None:
@@ -80,7 +80,7 @@ async def test_nobody_is_told_clearly(pool: Pool, call: object) -> None:
     assert callable(call)
     async with pool.acquire() as conn:
         with pytest.raises(UserError, match="there is no reseller ghost"):
-            await call(conn, "ghost", 1 if call is accounts.credit else b"pepper", BY_TEST)
+            await call(conn, "ghost", 1 if call is accounts.credit else PEPPERS, BY_TEST)
 
 
 def _same(reseller: Reseller) -> Reseller:

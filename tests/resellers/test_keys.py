@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.peppers import Peppers, mac_of
 from gateway.resellers import accounts
-from gateway.resellers.keys import CACHE_SECONDS, KeyRing, is_ours, mac_of, new_key
+from gateway.resellers.keys import CACHE_SECONDS, KeyRing, is_ours, new_key
 from gateway.store import resellers as store
 from gateway.store.connection import Pool
 from schemas.resellers import ANY_USE, Access, DuplicatePolicy, KeyTerms, Scope
-from tests.world import BY_TEST, PEPPER, Customer, World
+from tests.world import BY_TEST, PEPPER, PEPPERS, Customer, World
 
 _PEPPER = PEPPER.encode()
 
@@ -59,7 +60,7 @@ def test_the_mac_depends_on_key_and_pepper() -> None:
 
 async def test_a_key_opens_its_reseller_s_account(world: World, pool: Pool) -> None:
     first, second = await world.reseller("first"), await world.reseller("second")
-    ring = KeyRing(pool, _PEPPER)
+    ring = KeyRing(pool, PEPPERS)
     opened = await asyncio.gather(*(ring.open(c.key) for c in (first, second)))
     assert [access and access.reseller_id for access in opened] == [first.id, second.id]
     assert [access and access.currency for access in opened] == ["USD", "USD"]
@@ -74,18 +75,18 @@ async def test_a_key_of_an_older_panel_is_found_whatever_its_text(
     customer = await world.reseller()
     async with pool.acquire() as conn:
         await store.insert_key(conn, customer.id, mac_of(_PEPPER, text), "old")
-    access = await KeyRing(pool, _PEPPER).open(text)
+    access = await KeyRing(pool, PEPPERS).open(text)
     assert access is not None
     assert access.reseller_id == customer.id
 
 
 async def test_what_is_no_key_opens_nothing(world: World, pool: Pool) -> None:
     customer = await world.reseller()
-    ring = KeyRing(pool, _PEPPER)
+    ring = KeyRing(pool, PEPPERS)
     key = customer.key
     for text in ["", key[:-1], key + "x", key.upper(), " " + key, "x" * 257, new_key(), "\0"]:
         assert await ring.open(text) is None
-    assert await KeyRing(pool, b"another pepper").open(key) is None
+    assert await KeyRing(pool, Peppers(b"another pepper")).open(key) is None
 
 
 async def test_the_database_holds_no_key(world: World, pool: Pool) -> None:
@@ -100,12 +101,12 @@ async def test_the_database_holds_no_key(world: World, pool: Pool) -> None:
 async def test_a_revoked_key_is_refused_within_the_cache_time(world: World, pool: Pool) -> None:
     customer = await world.reseller()
     clock = Clock()
-    ring = KeyRing(pool, _PEPPER, clock)
+    ring = KeyRing(pool, PEPPERS, clock)
     assert await ring.open(customer.key)
     async with pool.acquire() as conn:
         [key] = await accounts.reseller_keys(conn, customer.name)
         await accounts.revoke_key(conn, key.id, BY_TEST)
-    assert await KeyRing(pool, _PEPPER, clock).open(customer.key) is None
+    assert await KeyRing(pool, PEPPERS, clock).open(customer.key) is None
     clock.now = CACHE_SECONDS
     assert await ring.open(customer.key) is None
     assert CACHE_SECONDS <= 5
@@ -114,7 +115,7 @@ async def test_a_revoked_key_is_refused_within_the_cache_time(world: World, pool
 async def test_a_suspension_is_seen_within_the_cache_time(world: World, pool: Pool) -> None:
     customer = await world.reseller()
     clock = Clock()
-    ring = KeyRing(pool, _PEPPER, clock)
+    ring = KeyRing(pool, PEPPERS, clock)
     await ring.open(customer.key)
     async with pool.acquire() as conn:
         await conn.execute("update reseller set suspended = true")
@@ -126,7 +127,7 @@ async def test_a_suspension_is_seen_within_the_cache_time(world: World, pool: Po
 
 async def test_an_unknown_key_is_never_remembered(world: World, pool: Pool) -> None:
     customer = await world.reseller()
-    ring = KeyRing(pool, _PEPPER, Clock())
+    ring = KeyRing(pool, PEPPERS, Clock())
     key = new_key()
     assert await ring.open(key) is None
     async with pool.acquire() as conn:
@@ -148,14 +149,14 @@ async def test_revoking_twice_keeps_the_first_time(world: World, pool: Pool) -> 
 
 async def _key(pool: Pool, customer: Customer, terms: KeyTerms) -> str:
     async with pool.acquire() as conn:
-        return (await accounts.issue_key(conn, customer.name, _PEPPER, BY_TEST, terms))[1]
+        return (await accounts.issue_key(conn, customer.name, PEPPERS, BY_TEST, terms))[1]
 
 
 async def test_a_key_opens_what_its_terms_and_its_account_say(world: World, pool: Pool) -> None:
     customer = await world.reseller()
     networks = (ip_network("203.0.113.0/24"), ip_network("2001:db8::/32"))
     key = await _key(pool, customer, KeyTerms(Scope.READ, networks))
-    ring = KeyRing(pool, _PEPPER)
+    ring = KeyRing(pool, PEPPERS)
     assert await ring.open(key) == Access(
         key_id=2,
         reseller_id=customer.id,
@@ -183,7 +184,7 @@ async def test_a_key_opens_what_its_terms_and_its_account_say(world: World, pool
             ),
             BY_TEST,
         )
-    access = await KeyRing(pool, _PEPPER).open(customer.key)
+    access = await KeyRing(pool, PEPPERS).open(customer.key)
     assert access is not None
     assert (access.scope, access.networks) == (Scope.ORDER, ())
     assert (access.request_limit, access.duplicates) == (20, DuplicatePolicy.ALLOW)
@@ -197,7 +198,7 @@ async def test_a_key_ends_within_the_cache_time_when_it_expires(world: World, po
     ends = datetime.now(UTC) + timedelta(seconds=CACHE_SECONDS - 1)
     key = await _key(pool, customer, KeyTerms(expires_at=ends))
     clock = Clock()
-    ring = KeyRing(pool, _PEPPER, clock)
+    ring = KeyRing(pool, PEPPERS, clock)
     access = await ring.open(key)
     assert access is not None
     assert access.valid_seconds is not None
@@ -215,19 +216,19 @@ async def test_an_expired_key_opens_nothing_until_its_end_is_moved(
     customer = await world.reseller()
     past = datetime.now(UTC) - timedelta(seconds=1)
     key = await _key(pool, customer, KeyTerms(expires_at=past))
-    assert await KeyRing(pool, _PEPPER).open(key) is None
+    assert await KeyRing(pool, PEPPERS).open(key) is None
     async with pool.acquire() as conn:
         [_, shown] = await accounts.reseller_keys(conn, customer.name)
         assert shown.terms.expires_at == past
         changed = await accounts.change_key(conn, shown.id, lambda _: ANY_USE, BY_TEST)
         assert (await accounts.reseller_keys(conn, customer.name))[1] == changed
-    assert await KeyRing(pool, _PEPPER).open(key) is not None
+    assert await KeyRing(pool, PEPPERS).open(key) is not None
 
 
 async def test_changed_terms_are_seen_within_the_cache_time(world: World, pool: Pool) -> None:
     customer = await world.reseller()
     clock = Clock()
-    ring = KeyRing(pool, _PEPPER, clock)
+    ring = KeyRing(pool, PEPPERS, clock)
     await ring.open(customer.key)
     async with pool.acquire() as conn:
         await accounts.change_key(conn, 1, lambda terms: replace(terms, scope=Scope.READ), BY_TEST)
@@ -244,7 +245,7 @@ async def test_a_key_is_worth_a_look_up_by_its_form_or_because_it_opened_somethi
     async with pool.acquire() as conn:
         await store.insert_key(conn, customer.id, mac_of(_PEPPER, "imported"), "old")
     clock = Clock()
-    ring = KeyRing(pool, _PEPPER, clock)
+    ring = KeyRing(pool, PEPPERS, clock)
     assert ring.may_open(new_key())
     assert not ring.may_open("imported")
     await ring.open("imported")

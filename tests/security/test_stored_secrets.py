@@ -208,7 +208,8 @@ async def test_an_operator_changes_the_master_key(
 
     async def status(keys: str) -> list[tuple[str, str, int]]:
         done = await command.run("secret", "status", "--json", security__master_keys=keys)
-        return [(row["master_key"], row["is"], row["secrets"]) for row in json.loads(done.out)]
+        rows = [row for row in json.loads(done.out) if row["kind"] == "master key"]
+        return [(row["id"], row["is"], row["protects"]) for row in rows]
 
     assert await status(both) == [(ids[0], "current", 0), (ids[1], "old", 1)]
     lacking = await command.run("secret", "rotate", security__master_keys=new)

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
+from gateway.peppers import mac_of
 from gateway.resellers import accounts
-from gateway.resellers.keys import mac_of
 from gateway.store.connection import Pool
 from schemas.money import UNIT
 from schemas.resellers import KeyTerms, Reseller, Scope
 from tests.conftest import OpenGateway
 from tests.panel_client import PanelClient
 from tests.web.desk import FORM, Answer, Desk, Request, ask, form
-from tests.world import BY_TEST, PEPPER, Customer, World
+from tests.world import BY_TEST, PEPPER, PEPPERS, Customer, World
 
 BAD_KEY, BAD_REQUEST = "Invalid API key", "Incorrect request"
 SUSPENDED, NO_FUNDS = "Your account has been suspended.", "Not enough funds on balance"
@@ -48,7 +48,7 @@ async def change(pool: Pool, customer: Customer, credit: int | None = None, **ch
 async def key_of(pool: Pool, customer: Customer, terms: KeyTerms) -> str:
     """One more key of a reseller."""
     async with pool.acquire() as conn:
-        return (await accounts.issue_key(conn, customer.name, PEPPER.encode(), BY_TEST, terms))[1]
+        return (await accounts.issue_key(conn, customer.name, PEPPERS, BY_TEST, terms))[1]
 
 
 @pytest.fixture(scope="module", autouse=True)
