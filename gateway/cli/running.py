@@ -61,6 +61,7 @@ def add_commands(commands: Any) -> None:
     sandbox = commands.add_parser(
         "sandbox", parents=[flags], help="a panel to try things on, also its faults"
     )
+    sandbox.add_argument("--host", default="127.0.0.1", help="to listen on (127.0.0.1)")
     sandbox.add_argument("--port", type=int, default=8900)
     sandbox.add_argument("--seconds", type=float, default=120, help="that an order takes (120)")
     sandbox.set_defaults(run=_sandbox)
@@ -203,6 +204,7 @@ def _sandbox(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     panel = SandboxSettings(
         data_dir=data_dir_of(settings) / "sandbox",
+        host=arguments.host,
         port=arguments.port,
         seconds=arguments.seconds or None,
     )
