@@ -27,7 +27,7 @@ _ALARM_AFTER = 3
 _QUIET_SECONDS = 0.02
 #: So many orders are claimed at once. Those that leave together come back together: as one large
 #: crowd they would all wait for the processor, and then leave it idle until the upstream answers.
-_AT_ONCE = 8
+_AT_ONCE = 16
 #: When stopping, an answer gets so long to be written down.
 _RECORDING_SECONDS = 5.0
 
