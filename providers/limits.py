@@ -39,4 +39,4 @@ class Purpose(Enum):
     @property
     def acts(self) -> bool:
         """Whether the upstream does something, so that a lost answer leaves a doubt."""
-        return self in {Purpose.ADD, Purpose.ACT}
+        return self is Purpose.ADD or self is Purpose.ACT

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
@@ -11,8 +12,19 @@ _SHORTEST_SECRET = 4
 
 def masked(text: str, secret: str) -> str:
     """``text`` without ``secret``, in whatever case or usual escaping an upstream echoes it."""
-    if len(secret) < _SHORTEST_SECRET:
+    if not text or len(secret) < _SHORTEST_SECRET:
         return text
+    spellings = _spellings(secret)
+    lowered = text.lower()
+    if not any(spelling.lower() in lowered for spelling in spellings):
+        return text  # the usual case; an expression over a whole catalogue would take longer
+    return re.sub("|".join(map(re.escape, spellings)), MASK, text, flags=re.IGNORECASE)
+
+
+# Kept, because every answer is searched for the same few.
+@lru_cache(maxsize=256)
+def _spellings(secret: str) -> tuple[str, ...]:
+    """How a secret may be written, the longest first."""
     escaped = json.dumps(secret)[1:-1]
     spellings = {
         secret,
@@ -21,8 +33,4 @@ def masked(text: str, secret: str) -> str:
         quote(secret, safe=""),
         quote_plus(secret),
     }
-    lowered = text.lower()
-    if not any(spelling.lower() in lowered for spelling in spellings):
-        return text  # the usual case; an expression over a whole catalogue would take longer
-    longest_first = sorted(spellings, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, longest_first)), MASK, text, flags=re.IGNORECASE)
+    return tuple(sorted(spellings, key=len, reverse=True))

@@ -223,13 +223,11 @@ class Transport:
 
 
 def _timeout_of(purpose: Purpose, timeouts: Timeouts) -> aiohttp.ClientTimeout:
-    totals = {
-        Purpose.ADD: timeouts.add,
-        Purpose.ACT: timeouts.add,
-        Purpose.READ: timeouts.read,
-        Purpose.SERVICES: timeouts.services,
-    }
-    return aiohttp.ClientTimeout(total=totals[purpose], connect=timeouts.connect)
+    if purpose.acts:
+        total = timeouts.add
+    else:
+        total = timeouts.services if purpose is Purpose.SERVICES else timeouts.read
+    return aiohttp.ClientTimeout(total=total, connect=timeouts.connect)
 
 
 async def _only_once(

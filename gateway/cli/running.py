@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-import uvloop
 
 from gateway.app import Gateway
 from gateway.app.supervised import inherited_socket, supervise, work_under_supervision
@@ -27,6 +26,7 @@ from gateway.config import Settings, data_dir_of, require_master_keys, require_p
 from gateway.database import migrate_database
 from gateway.embedded import Addresses, EmbeddedEngines
 from gateway.errors import UserError
+from gateway.event_loop import EventLoop
 from gateway.log import configure_logging
 from gateway.supervision.link import Link
 from providers.sandbox import SandboxAddress, SandboxSettings, run_sandbox
@@ -91,7 +91,7 @@ def run_until_stopped(work: Coroutine[Any, Any, int]) -> int:
         except asyncio.CancelledError:
             return 0
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
         return runner.run(run())
 
 

@@ -133,7 +133,8 @@ class Sender:
         """Submit one claimed order and record what came of it; never raises for the upstream."""
         outcome = await self._submit(adapter, provider, order, claimed_at)
         ATTEMPTS.labels(provider.name, type(outcome).__name__.lower()).inc()
-        tell = log.info if isinstance(outcome, Placed) else log.warning
+        # An order that was placed is told of once, by its move.
+        tell = log.debug if isinstance(outcome, Placed) else log.warning
         tell(
             "attempt.ended",
             order_id=order.id,

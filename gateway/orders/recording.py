@@ -141,8 +141,7 @@ class Recorder:
                 await write_changes(conn, together)
             await self._judge_accounts(conn, news)
             limit.reschedule(None)  # a COMMIT is never cut off
-        for changes in moves:
-            report(changes)
+        report([change for changes in moves for change in changes])
         return recorded
 
     async def _contradicted(

@@ -1,5 +1,6 @@
 """Settling: writes decisions about orders, with their history and the money that they move."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -65,10 +66,11 @@ async def write_changes(conn: Connection, changes: Sequence[OrderChange]) -> Non
 
 def report(changes: Sequence[OrderChange]) -> None:
     """Log and count moves, once they are committed."""
+    for state, number in Counter(change.state for change in changes if change.moved).items():
+        MOVES.labels(state).inc(number)
     for change in changes:
         order = change.order
         if change.moved:
-            MOVES.labels(change.state).inc()
             log.info(
                 "order.moved",
                 order_id=order.id,

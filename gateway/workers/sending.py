@@ -25,6 +25,9 @@ log = structlog.get_logger()
 _ALARM_AFTER = 3
 #: After a look at an empty queue.
 _QUIET_SECONDS = 0.02
+#: So many orders are claimed at once. Those that leave together come back together: as one large
+#: crowd they would all wait for the processor, and then leave it idle until the upstream answers.
+_AT_ONCE = 16
 #: When stopping, an answer gets so long to be written down.
 _RECORDING_SECONDS = 5.0
 
@@ -74,7 +77,7 @@ class SendingLane:
             return self.breaker.wait() or self._idle
         if (quiet := self._quiet_until - self._clock()) > 0:
             return quiet
-        claim = await self._sender.claim(self.record, limit)
+        claim = await self._sender.claim(self.record, min(limit, _AT_ONCE))
         for order in claim.orders:
             task = asyncio.create_task(self._send(order, claim.at))
             self._sending.add(task)
@@ -91,9 +94,7 @@ class SendingLane:
         return self.breaker.most(most_in_flight(self.record)) - len(self._sending)
 
     async def _send(self, order: ClaimedOrder, claimed_at: float) -> None:
-        outcome = await self._sender.send(self._adapter, self.record, order, claimed_at)
-        self._judge(outcome)
-        BREAKER_STATE.labels(self.record.name).set(self.breaker.state)
+        self._judge(await self._sender.send(self._adapter, self.record, order, claimed_at))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """One is out of the way. Woken any sooner, the loop would still find it there."""

@@ -1,9 +1,7 @@
 """The watching audit: what is new at once, what is old in slices, by one process at a time."""
 
 import asyncio
-import logging
 import random
-from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -33,13 +31,6 @@ async def customers(world: World, pool: Pool) -> tuple[Customer, Customer]:
         await sound_parts(conn, first)
         await conn.execute("select setval('order_id', 10001)")
     return first, second
-
-
-@pytest.fixture
-def _loud() -> Iterator[None]:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
-    yield
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 async def _caught_up(pool: Pool) -> None:
@@ -167,7 +158,7 @@ async def test_two_processes_never_audit_at_the_same_time(
         assert await watch(pool, 0) is None
 
 
-@pytest.mark.usefixtures("_loud")
+@pytest.mark.usefixtures("loud")
 async def test_the_background_audit_names_what_is_broken_and_clears_it(
     pool: Pool, customers: tuple[Customer, Customer]
 ) -> None:

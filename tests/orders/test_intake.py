@@ -8,6 +8,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 
 from gateway.catalogue.snapshot import Catalogue
 from gateway.grouping import GroupFailed
@@ -402,6 +403,20 @@ async def test_a_balance_that_somebody_holds_delays_nobody_else_for_long(
         answers = await asyncio.gather(*map(counter.intake.submit, drafts), return_exceptions=True)
     assert [isinstance(answer, GroupFailed) for answer in answers] == [True, False, True]
     await world.assert_sound()
+
+
+@pytest.mark.usefixtures("loud")
+async def test_a_group_that_waited_in_vain_for_a_balance_names_its_resellers(
+    counter: Counter, world: World, pool: Pool
+) -> None:
+    held, free = await world.reseller("held"), await world.reseller("free")
+    async with pool.acquire() as conn, transaction(conn):
+        await conn.execute("select 1 from balance where reseller_id = $1 for update", held.id)
+        drafts = [counter.draft(free, 100), counter.draft(held, 100), counter.draft(held, 100)]
+        with structlog.testing.capture_logs() as logs:
+            await asyncio.gather(*map(counter.intake.submit, drafts), return_exceptions=True)
+    [line] = [line for line in logs if line["event"] == "intake.balance_locked"]
+    assert (line["log_level"], line["reseller_id"]) == ("warning", [held.id, free.id])
 
 
 async def test_orders_of_one_process_are_numbered_upwards_from_one(

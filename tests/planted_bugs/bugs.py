@@ -28,6 +28,7 @@ _RECONCILIATION = "tests/orders/test_reconciliation.py"
 _REFILLS = "tests/orders/test_refills.py"
 _RACES = "tests/faults/test_races.py"
 _READING = "tests/providers/test_reading.py"
+_SENDING_LANE = "tests/workers/test_sending_lane.py"
 _SHARED_BUDGETS = "tests/e2e/test_shared_budgets.py"
 _WORKERS = "tests/e2e/test_workers.py"
 _OVERLOAD = "tests/faults/test_overload.py"
@@ -463,6 +464,29 @@ BUGS = (
 """,
         test=_SHARED_BUDGETS,
         shows="sent at the same time",
+    ),
+    Bug(
+        name="a lane is woken while what has ended still stands in its way",
+        file="gateway/workers/sending.py",
+        before="""
+        self._sending.discard(task)
+        self._quiet_until = 0.0
+""",
+        after="""
+        asyncio.get_running_loop().call_later(0.1, self._sending.discard, task)
+        self._quiet_until = 0.0
+""",
+        test=f"{_SENDING_LANE}::test_an_order_that_ends_makes_room_for_the_next_one_at_once",
+    ),
+    Bug(
+        name="a lane that took some orders rests although more wait",
+        file="gateway/workers/sending.py",
+        before="""
+        if claim.again == 0:
+            return 0
+""",
+        after="",
+        test=f"{_SENDING_LANE}::test_a_lane_fills_all_its_room_although_it_takes_few_orders_at_once",
     ),
     Bug(
         name="reads do not wait for the budget",
