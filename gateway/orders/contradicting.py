@@ -41,6 +41,7 @@ async def contradict(
         ours
         and free
         and attempt is not None
+        and attempt.provider_id == provider.id
         and order.state in (OrderState.QUEUED, OrderState.REVIEW)
     ):
         await doubts.set_attempt_decided(

@@ -79,4 +79,5 @@ def _not_sent(order: ClaimedOrder) -> AttemptResult:
         http_status=None,
         body=None,
         elapsed_ms=None,
+        started_at=order.started_at,
     )
