@@ -14,7 +14,7 @@ import structlog
 from gateway.catalogue.routing import Standings
 from gateway.grouping import GroupFailed, Groups, Overloaded
 from gateway.money.ledger import BalanceLocked
-from gateway.orders.contradicting import contradict
+from gateway.orders.contradicting import contradict, taken_before
 from gateway.orders.failover import Outcome, Ways, Withheld, after_attempt
 from gateway.orders.lifecycle import move
 from gateway.orders.settling import report, write_changes
@@ -180,6 +180,8 @@ class Recorder:
     ) -> Sequence[OrderChange]:
         if isinstance(outcome, Placed) and order.id not in taken:
             return [move(order, OrderState.REVIEW, "upstream_id_reused")]
+        if not isinstance(outcome, Placed) and (kept := await taken_before(conn, order)):
+            return kept
         return after_attempt(order, outcome, self._settings, await self._ways(conn, order, outcome))
 
     async def _ways(self, conn: Connection, order: Order, outcome: Outcome) -> Ways:

@@ -7,6 +7,7 @@ from datetime import datetime
 import structlog
 
 from gateway.metrics import COMMIT_DOUBTS
+from gateway.orders.contradicting import taken_before
 from gateway.orders.lifecycle import move
 from gateway.orders.settling import report, write_changes
 from gateway.store import attempts, orders
@@ -62,7 +63,11 @@ async def _give_back(
             conn, [_not_sent(order) for order in taken if order.id in ours]
         )
         changes = [
-            move(order, OrderState.QUEUED, "claim_in_doubt") for order in locked if order.id in ours
+            (await taken_before(conn, order) or [move(order, OrderState.QUEUED, "claim_in_doubt")])[
+                0
+            ]
+            for order in locked
+            if order.id in ours
         ]
         await write_changes(conn, changes)
         limit.reschedule(None)  # a COMMIT is never cut off
