@@ -62,13 +62,10 @@ async def _give_back(
         await attempts.set_attempt_results(
             conn, [_not_sent(order) for order in taken if order.id in ours]
         )
-        changes = [
-            (await taken_before(conn, order) or [move(order, OrderState.QUEUED, "claim_in_doubt")])[
-                0
-            ]
-            for order in locked
-            if order.id in ours
-        ]
+        changes: list[OrderChange] = []
+        for order in (order for order in locked if order.id in ours):
+            queued = [move(order, OrderState.QUEUED, "claim_in_doubt")]
+            changes += await taken_before(conn, order) or queued
         await write_changes(conn, changes)
         limit.reschedule(None)  # a COMMIT is never cut off
     return changes

@@ -93,9 +93,17 @@ _REFUSED = Rejected("bad link", RefusalGroup.ORDER, _TOLD)
 _LOST = Ambiguous("no answer", Exchange(sent=True, elapsed_ms=1))
 
 
-@pytest.mark.parametrize("second", [_REFUSED, _ABSENT, _LOST], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize(
+    ("second", "left"),
+    [
+        (_REFUSED, [AttemptState.PLACED, AttemptState.REJECTED]),
+        (_ABSENT, [AttemptState.PLACED, AttemptState.NOT_SENT]),
+        (_LOST, [AttemptState.NOT_SENT, AttemptState.UNKNOWN]),
+    ],
+    ids=["refused", "not sent", "lost"],
+)
 async def test_an_order_whose_first_attempt_runs_is_neither_sent_a_third_time_nor_paid_back(
-    line: Line, second: Outcome
+    line: Line, second: Outcome, left: list[AttemptState]
 ) -> None:
     first = await _decided(line, _ABSENT)
     again = await _claim(line)
@@ -103,14 +111,7 @@ async def test_an_order_whose_first_attempt_runs_is_neither_sent_a_third_time_no
     assert await _record(line, again, second) == 0
     row = await line.row(first.id)
     assert (row["state"], row["refunded"]) == (OrderState.REVIEW, 0)
-    assert (
-        await line.attempts(first.id)
-        == {
-            _REFUSED: [AttemptState.PLACED, AttemptState.REJECTED],
-            _ABSENT: [AttemptState.PLACED, AttemptState.NOT_SENT],
-            _LOST: [AttemptState.NOT_SENT, AttemptState.UNKNOWN],
-        }[second]
-    )
+    assert await line.attempts(first.id) == left
     assert await line.send() == []
     word = Word(Decision.PLACED, "seen there", upstream_id="77")
     await resolve_order(line.pool, first.id, word, correction_ms=1)
