@@ -38,6 +38,7 @@ from schemas.providers import ProviderRecord
 log = structlog.get_logger()
 
 _IS_THERE = (CancelState.REQUESTED, CancelState.TAKEN)
+_BY_OPERATOR, _BY_RESELLER = "canceled_by_operator", "canceled_by_reseller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +88,16 @@ async def _request(
     async with pool.acquire() as conn, transaction(conn):
         asked = await _lock_with_runs(conn, order_ids, reseller_id)
         terms = await refills.list_terms(conn, [order.id for order in asked])
-        before = {
-            id_: step for id_, step in doubtful.items() if terms[id_].cancel_state in _IS_THERE
-        }
+        before = {i: s for i, s in doubtful.items() if terms[i].cancel_state in _IS_THERE}
         locked = [order for order in asked if order.id not in before]
         steps, refused = _judged(
             [id_ for id_ in order_ids if id_ not in before], locked, terms, by_operator=operator
         )
-        cause = "canceled_by_operator" if operator else "canceled_by_reseller"
-        changes = [canceled(o, cause) for o in locked if steps.get(o.id) is Step.AT_ONCE]
+        changes = [
+            canceled(o, _BY_OPERATOR if operator else _BY_RESELLER)
+            for o in locked
+            if steps.get(o.id) is Step.AT_ONCE
+        ]
         done = [change.order.id for change in changes]
         await write_changes(conn, changes)
         stored = [o for o in locked if steps.get(o.id) is Step.STORED]
@@ -116,8 +118,9 @@ async def _request(
         if warrant is not None:
             await _log(conn, warrant, [o for o in locked if o.id in steps], steps)
         doubtful |= steps
-    stored += [order for order in asked if order.id in before]
-    accounts = frozenset(order.provider_id for order in stored)
+    accounts = frozenset(
+        order.provider_id for order in (*stored, *(o for o in asked if o.id in before))
+    )
     return CancelRequests(before | steps, refused, accounts), changes
 
 

@@ -114,7 +114,7 @@ async def test_an_order_whose_first_attempt_runs_is_neither_sent_a_third_time_no
     assert await line.attempts(first.id) == left
     assert await line.send() == []
     word = Word(Decision.PLACED, "seen there", upstream_id="77")
-    await resolve_order(line.pool, first.id, word, correction_ms=1)
+    await resolve_order(line.pool, first.id, word, BY_TEST, correction_ms=1)
     row = await line.row(first.id)
     assert (row["state"], row["upstream_id"]) == (OrderState.PLACED, "77")
     await line.world.assert_sound()
