@@ -8,7 +8,7 @@ import structlog
 from gateway.config import Settings, require_master_keys
 from gateway.errors import UserError
 from gateway.resealing import reseal
-from gateway.store import roles, secrets
+from gateway.store import roles, secrets, servers
 from gateway.store.connection import Pool, is_superuser, open_pool
 from gateway.store.migrate import MigrationError, migrate, pending_migrations
 from gateway.store.primary import BadAddress
@@ -111,3 +111,27 @@ async def warn_of_superuser(pool: Pool) -> None:
     async with pool.acquire() as conn:
         if is_superuser(conn):
             log.warning("database.superuser", cure="see docs/postgresql.md: roles")
+
+
+async def require_room(settings: Settings, url: str, workers: int) -> None:
+    """Raise UserError when the database has no connections for so many processes.
+
+    One more is started while they are exchanged. What PgBouncer shares out is not known here.
+    """
+    if settings.database.pgbouncer:
+        return
+    pool = await connect(settings, url)
+    try:
+        async with pool.acquire() as conn:
+            allowed = await servers.get_connection_limit(conn)
+    finally:
+        await pool.close()
+    size = settings.database.pool_size
+    most = allowed // size - 1
+    if workers > most:
+        fewer = f"take --workers {most} or fewer, " if most > 0 else ""
+        raise UserError(
+            f"--workers {workers} may need {(workers + 1) * size} connections (database.pool_size "
+            f"{size} each, and one process more during a restart), and the database allows "
+            f"{allowed}: {fewer}lower database.pool_size, or raise max_connections"
+        )

@@ -52,6 +52,10 @@ SPOOL_ENTRIES = Gauge(
     "smm_spool_entries", "What the database does not know yet, on this disk", ["kind"]
 )
 SPOOL_BYTES = Gauge("smm_spool_bytes", "Size of this process's spool")
+SPOOL_QUARANTINED = Gauge(
+    "smm_spool_quarantined",
+    "Answers and doubts that a defect keeps from the database, on disk here",
+)
 ATTEMPTS = Counter("smm_attempts_total", "Submissions to upstreams", ["provider", "outcome"])
 UPSTREAM_SECONDS = Histogram(
     "smm_upstream_seconds", "Duration of upstream calls", ["provider", "action"], buckets=_SLOW

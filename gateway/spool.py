@@ -3,7 +3,8 @@
 Each process appends to a file of its own, locked for as long as it lives; a process that starts
 takes over what ended ones have left. Every line is on disk before ``add`` returns. In it are ids
 and what upstreams answered, never keys or what was ordered. Losing it loses no money: what it
-would settle waits for its client, its lease or a person.
+would settle waits for its client, its lease or a person. What a defect keeps from being told goes
+into the quarantine.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from typing import Any, TypeAlias
 import structlog
 
 from gateway.metrics import SPOOL_BYTES, SPOOL_ENTRIES
+from gateway.quarantine import keep, quarantine_of
 
 log = structlog.get_logger()
 
@@ -46,6 +48,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.quarantine = quarantine_of(folder)
         self._path = folder / f"{os.getpid()}-{secrets.token_hex(4)}{_SUFFIX}"
         self._file: int | None = None
         self._entries: dict[int, Entry] = {}
@@ -84,6 +87,27 @@ class Spool:
             line = {"settled": entry.number} if self._entries else None
             await asyncio.to_thread(self._try_append, line)
         self._measure()
+
+    async def set_aside(self, entry: Entry, reason: str) -> None:
+        """The entry cannot be told, however often it is tried: keep it for a person.
+
+        On a disk that does not take it, it stays where it is, for the next process.
+        """
+        kept = (self.quarantine, entry.kind, entry.at, reason, entry.record)
+        try:
+            path = await asyncio.to_thread(keep, *kept)
+        except OSError as error:
+            self._held.add(entry.number)
+            log.error("spool.failed", folder=str(self.quarantine), reason=error.strerror)
+            return
+        log.error(
+            "spool.quarantined",
+            kind=entry.kind,
+            path=str(path),
+            reason=reason,
+            hint="`smm-gateway audit` names it; the next start tries it again",
+        )
+        await self.settle(entry)
 
     async def adopt(self) -> int:
         """Take over what processes that have ended left behind; how many entries that are."""

@@ -70,12 +70,16 @@ class NewRefill:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedRefill:
-    """A refill taken for sending; ``tries`` counts this one."""
+    """A refill taken for sending; ``tries`` counts this one.
+
+    ``claimed_at`` is on the database's clock: no other claim of this refill began then.
+    """
 
     id: int
     order_id: int
     upstream_order: str
     tries: int
+    claimed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

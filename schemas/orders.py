@@ -289,6 +289,7 @@ class ClaimedOrder:
     rate: Micros
     route_cost: Micros | None
     below_cost: bool
+    started_at: datetime  # of the attempt, on the database's clock
     part_without_route: bool = False
     type_changed: bool = False
 
@@ -356,7 +357,8 @@ class ToldOrder:
 class AttemptResult:
     """How one submission ended, with the evidence that is kept.
 
-    ``refusal`` is whom a refusal concerned.
+    ``refusal`` is whom a refusal concerned. ``started_at`` tells the attempt from one of the same
+    number before a restore; None where that is not known.
     """
 
     order_id: int
@@ -367,6 +369,7 @@ class AttemptResult:
     http_status: int | None
     body: str | None
     elapsed_ms: int | None
+    started_at: datetime | None
     refusal: RefusalGroup | None = None
 
 

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -17,10 +17,14 @@ from gateway.cli.session import (
     show,
     with_kept_secrets,
 )
+from gateway.config import Settings, data_dir_of
 from gateway.database import migrate_database
-from gateway.money.audit import Audit, audit
+from gateway.money.audit import Audit, Finding, audit
 from gateway.money.watching import Watched, watch
+from gateway.quarantine import list_quarantined, quarantine_of
 from gateway.store.connection import TRANSIENT, Pool
+
+_TOLD_BY = "see `smm-gateway order show`; resolve the order, then delete the file"
 
 
 def add_commands(commands: Any) -> None:
@@ -34,13 +38,15 @@ def add_commands(commands: Any) -> None:
         "--every", type=number, default=300, metavar="SECONDS", help="with --watch (300)"
     )
     audited.set_defaults(
-        run=lambda a: run_with_database(a, lambda s, p: _watch(a, p) if a.watch else _audit(a, p))
+        run=lambda a: run_with_database(
+            a, lambda s, p: _watch(a, s, p) if a.watch else _audit(a, s, p)
+        )
     )
     migrated = commands.add_parser("migrate", parents=[flags], help="bring the database up to date")
     migrated.set_defaults(run=_migrate)
 
 
-async def _watch(arguments: argparse.Namespace, pool: Pool) -> int:
+async def _watch(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
     while True:
         try:
             done = await watch(pool, 0)
@@ -49,6 +55,7 @@ async def _watch(arguments: argparse.Namespace, pool: Pool) -> int:
             print(f"smm-gateway: not audited ({kind}: {error}), trying again", file=sys.stderr)
             done = None
         if done is not None:
+            found = _with_quarantine(settings, done.found)
             show(
                 arguments,
                 {
@@ -56,28 +63,36 @@ async def _watch(arguments: argparse.Namespace, pool: Pool) -> int:
                     "orders": done.orders,
                     "ms": done.watch.elapsed_ms,
                 }
-                | _value(done.found),
-                text=partial(_line, done),
+                | _value(found),
+                text=partial(_line, done, found),
             )
             sys.stdout.flush()
         behind = done is not None and done.watch.behind
         await asyncio.sleep(1 if behind or done is None else arguments.every)
 
 
-def _line(done: Watched) -> str:
+def _line(done: Watched, found: Audit) -> str:
     at = datetime.now(UTC).strftime("%H:%M:%S")
     looked = f"{at}  {done.orders} orders in {done.watch.elapsed_ms} ms"
-    return f"{looked}\n{_report(done.found)}"
+    return f"{looked}\n{_report(found)}"
 
 
-async def _audit(arguments: argparse.Namespace, pool: Pool) -> int:
-    found = await audit(pool)
+async def _audit(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
+    found = _with_quarantine(settings, await audit(pool))
     show(
         arguments,
         _value(found),
         text=lambda: _report(found),
     )
     return 0 if found.ok else 1
+
+
+def _with_quarantine(settings: Settings, found: Audit) -> Audit:
+    """What was found, with the files of this machine's quarantine among the warnings."""
+    kept = list_quarantined(quarantine_of(data_dir_of(settings) / "spool"))
+    meaning = "no answer of an upstream waits for a defect to be mended"
+    told = [Finding("quarantine", meaning, f"{one}: {_TOLD_BY}") for one in kept]
+    return replace(found, warnings=(*found.warnings, *told))
 
 
 def _value(found: Audit) -> dict[str, object]:

@@ -23,7 +23,7 @@ from gateway.cli.session import (
     with_kept_secrets,
 )
 from gateway.config import Settings, data_dir_of, require_master_keys, require_peppers
-from gateway.database import migrate_database
+from gateway.database import migrate_database, require_room
 from gateway.embedded import Addresses, EmbeddedEngines
 from gateway.errors import UserError
 from gateway.event_loop import EventLoop
@@ -118,6 +118,7 @@ def _serve(arguments: argparse.Namespace) -> int:
                 ready = keep_master_key(settings)
                 await migrate_database(ready, addresses.database_url)
             if arguments.workers is not None:
+                await require_room(settings, addresses.database_url, arguments.workers)
                 flags = _worker_flags(arguments)
                 async with supervise(ready, arguments.role, arguments.workers, flags) as those:
                     return await _stay(those.api_url, failed)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from gateway.catalogue.spending import spend_further_reads, spend_read
-from gateway.metrics import CANCELS, upstream_call
+from gateway.metrics import CANCELS, COMMIT_DOUBTS, upstream_call
 from gateway.operators.acting import record
 from gateway.orders.cancelling import (
     CancelOutcome,
@@ -23,7 +23,7 @@ from gateway.orders.settling import report, write_changes
 from gateway.orders.tracking import Polled
 from gateway.store import cancellations as store
 from gateway.store import orders, refills, schedules
-from gateway.store.connection import Connection, Pool, transaction
+from gateway.store.connection import CommitInDoubt, Connection, Pool, transaction
 from providers.base import Provider
 from providers.errors import ProviderError
 from providers.transport import metered
@@ -31,11 +31,14 @@ from schemas import panel_v2 as wire
 from schemas.aftercare import CancelChange, CancelState, ClaimedCancel, Terms
 from schemas.config import DispatchSettings
 from schemas.operators import Subject, Warrant
-from schemas.orders import Order
+from schemas.orders import Order, OrderChange
 from schemas.panel_v2 import PanelError
 from schemas.providers import ProviderRecord
 
 log = structlog.get_logger()
+
+_IS_THERE = (CancelState.REQUESTED, CancelState.TAKEN)
+_BY_OPERATOR, _BY_RESELLER = "canceled_by_operator", "canceled_by_reseller"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +61,43 @@ async def request_cancels(
 
     The lock on an order's row is the one that a claim takes: an order is either claimed or
     canceled. ``asker`` is a reseller's id, or an operator's warrant.
+
+    When the COMMIT gets no answer, the same is done again: the locks are held until the first one
+    has ended, and what it has done shows in the requests that are there.
     """
+    doubtful: dict[int, Step] = {}
+    try:
+        requests, changes = await _request(pool, asker, order_ids, doubtful)
+    except CommitInDoubt:
+        COMMIT_DOUBTS.labels("cancel", "again").inc()
+        requests, changes = await _request(pool, asker, order_ids, doubtful)
+    report(changes)
+    for order_id, step in requests.steps.items():
+        CANCELS.labels(step).inc()
+        log.info("cancel.requested", order_id=order_id, step=step)
+    return requests
+
+
+async def _request(
+    pool: Pool, asker: int | Warrant, order_ids: Sequence[int], doubtful: dict[int, Step]
+) -> tuple[CancelRequests, Sequence[OrderChange]]:
+    """One try; ``doubtful`` is what the one before may have done, then what this one has."""
     warrant = asker if isinstance(asker, Warrant) else None
     reseller_id = None if isinstance(asker, Warrant) else asker
     operator = warrant is not None
     async with pool.acquire() as conn, transaction(conn):
-        locked = await _lock_with_runs(conn, order_ids, reseller_id)
-        terms = await refills.list_terms(conn, [order.id for order in locked])
-        steps, refused = _judged(order_ids, locked, terms, by_operator=operator)
-        cause = "canceled_by_operator" if operator else "canceled_by_reseller"
-        changes = [canceled(o, cause) for o in locked if steps.get(o.id) is Step.AT_ONCE]
+        asked = await _lock_with_runs(conn, order_ids, reseller_id)
+        terms = await refills.list_terms(conn, [order.id for order in asked])
+        before = {i: s for i, s in doubtful.items() if terms[i].cancel_state in _IS_THERE}
+        locked = [order for order in asked if order.id not in before]
+        steps, refused = _judged(
+            [id_ for id_ in order_ids if id_ not in before], locked, terms, by_operator=operator
+        )
+        changes = [
+            canceled(o, _BY_OPERATOR if operator else _BY_RESELLER)
+            for o in locked
+            if steps.get(o.id) is Step.AT_ONCE
+        ]
         done = [change.order.id for change in changes]
         await write_changes(conn, changes)
         stored = [o for o in locked if steps.get(o.id) is Step.STORED]
@@ -87,11 +117,11 @@ async def request_cancels(
         await store.insert_cancellations(conn, [o.id for o in stored], CancelState.REQUESTED)
         if warrant is not None:
             await _log(conn, warrant, [o for o in locked if o.id in steps], steps)
-    report(changes)
-    for order_id, step in steps.items():
-        CANCELS.labels(step).inc()
-        log.info("cancel.requested", order_id=order_id, step=step)
-    return CancelRequests(steps, refused, frozenset(order.provider_id for order in stored))
+        doubtful |= steps
+    accounts = frozenset(
+        order.provider_id for order in (*stored, *(o for o in asked if o.id in before))
+    )
+    return CancelRequests(before | steps, refused, accounts), changes
 
 
 async def _log(

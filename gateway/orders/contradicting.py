@@ -1,7 +1,8 @@
 """Contradicting: an upstream says that it took an attempt which was decided otherwise meanwhile.
 
 By proof, by an operator, or under another id. Nothing is undone by that; but an order that would be
-sent once more is kept from it, and a person is told.
+sent once more is kept from it, and a person is told. One that is just being sent cannot be held
+back; when that attempt is not taken, the order is the first one's again.
 """
 
 import structlog
@@ -18,6 +19,7 @@ log = structlog.get_logger()
 
 #: Orders that somebody may send again, on the word that the upstream does not have them.
 _SENT_AGAIN = frozenset({OrderState.QUEUED, OrderState.UNKNOWN})
+_LATE = "its answer came late"
 
 
 async def contradict(
@@ -26,7 +28,8 @@ async def contradict(
     """Claim the upstream order for ours, and keep ours, which is locked, from being sent again.
 
     Nothing is done when the attempt has this id already: its record was repeated. The attempt is
-    live again unless another one is, so that what a person resolves is this one.
+    live again unless another one is, so that what a person resolves is this one. Otherwise it keeps
+    the id, for ``taken_before``.
     """
     tried = {
         attempt.number: attempt for attempt in await doubts.list_tried_attempts(conn, order.id)
@@ -36,19 +39,40 @@ async def contradict(
         return []
     placement = Placement(provider.id, upstream_id, order.id)
     ours = await attempts.insert_placements(conn, [placement])
-    free = not any(one.state in LIVE_ATTEMPTS for one in tried.values())
     if (
         ours
-        and free
         and attempt is not None
-        and order.state in (OrderState.QUEUED, OrderState.REVIEW)
+        and attempt.provider_id == provider.id
+        and attempt.state not in LIVE_ATTEMPTS
     ):
-        await doubts.set_attempt_decided(
-            conn, order.id, number, AttemptState.PLACED, upstream_id, "its answer came late"
-        )
+        free = not any(one.state in LIVE_ATTEMPTS for one in tried.values())
+        again = free and order.state in (OrderState.QUEUED, OrderState.REVIEW)
+        state = AttemptState.PLACED if again else attempt.state
+        await doubts.set_attempt_decided(conn, order.id, number, state, upstream_id, _LATE)
     _tell(provider, order, attempt, number, upstream_id)
     if attempt is None or order.state not in _SENT_AGAIN:
         return []
+    return [move(order, OrderState.REVIEW, "answer_contradicts", next_in=None)]
+
+
+async def taken_before(conn: Connection, order: Order) -> list[OrderChange]:
+    """Into review with an order, when an upstream took one of its attempts before the last one.
+
+    For an order whose last attempt was not taken, or is in doubt, under its lock: it must neither
+    be sent again nor paid back. Empty where nothing was taken. An attempt that was is live again
+    unless the last one may be.
+    """
+    if order.state is OrderState.REVIEW:
+        return []
+    tried = await doubts.list_tried_attempts(conn, order.id)
+    taken = [one for one in tried if one.upstream_id and one.state not in LIVE_ATTEMPTS]
+    if not taken:
+        return []
+    if not any(one.state in LIVE_ATTEMPTS for one in tried):
+        number, upstream_id = taken[-1].number, taken[-1].upstream_id
+        await doubts.set_attempt_decided(
+            conn, order.id, number, AttemptState.PLACED, upstream_id, _LATE
+        )
     return [move(order, OrderState.REVIEW, "answer_contradicts", next_in=None)]
 
 

@@ -16,6 +16,7 @@ from gateway.catalogue.balances import read_balance
 from gateway.catalogue.spending import spend_further_reads, spend_read
 from gateway.metrics import DOUBTFUL_CHARGE, RECONCILED, upstream_call
 from gateway.orders.balance_book import Account, Weighed, weigh
+from gateway.orders.contradicting import taken_before
 from gateway.orders.dispatch import lease_ms
 from gateway.orders.lifecycle import move
 from gateway.orders.listed_orders import Listed
@@ -233,7 +234,8 @@ class Reconciler:
                 await doubts.set_attempt_decided(
                     conn, order.id, doubt.attempt, absent, None, verdict.cause
                 )
-                changes = [move(order, OrderState.QUEUED, verdict.cause)]
+                queued = [move(order, OrderState.QUEUED, verdict.cause)]
+                changes = await taken_before(conn, order) or queued
             elif finding is Finding.REVIEW:
                 changes = [move(order, OrderState.REVIEW, verdict.cause, next_in=None)]
             await write_changes(conn, changes)

@@ -14,7 +14,7 @@ import structlog
 from gateway.catalogue.routing import Standings
 from gateway.grouping import GroupFailed, Groups, Overloaded
 from gateway.money.ledger import BalanceLocked
-from gateway.orders.contradicting import contradict
+from gateway.orders.contradicting import contradict, taken_before
 from gateway.orders.failover import Outcome, Ways, Withheld, after_attempt
 from gateway.orders.lifecycle import move
 from gateway.orders.settling import report, write_changes
@@ -72,7 +72,8 @@ class Recorder:
         """Write an outcome down, trying for a while when the database is away.
 
         Meanwhile it is in the spool, and stays there when that fails too: the lease ends and the
-        order becomes ``unknown``, until the spool is gone through.
+        order becomes ``unknown``, until the spool is gone through. What a defect keeps from being
+        written is set aside on disk.
         """
         try:
             await self._groups.submit(ended)
@@ -102,11 +103,12 @@ class Recorder:
                     reason=type(error).__name__,
                 )
                 await asyncio.sleep(min(2**tried / 10, 5))
-            except Exception:
+            except Exception as error:
                 log.exception(
                     "attempt.not_recorded", order_id=order.id, request_id=order.request_id
                 )
-                break
+                await self._spool.set_aside(entry, type(error).__name__)
+                return
         else:
             log.error("attempt.not_recorded", order_id=order.id, request_id=order.request_id)
             self._spool.release(entry)
@@ -177,6 +179,8 @@ class Recorder:
     ) -> Sequence[OrderChange]:
         if isinstance(outcome, Placed) and order.id not in taken:
             return [move(order, OrderState.REVIEW, "upstream_id_reused")]
+        if not isinstance(outcome, Placed) and (kept := await taken_before(conn, order)):
+            return kept
         return after_attempt(order, outcome, self._settings, await self._ways(conn, order, outcome))
 
     async def _ways(self, conn: Connection, order: Order, outcome: Outcome) -> Ways:
@@ -250,6 +254,7 @@ def attempt_result(order: SentOrder, outcome: Outcome) -> AttemptResult:
     return AttemptResult(
         order_id=order.id,
         number=order.attempts,
+        started_at=order.started_at,
         state=states.get(type(outcome), AttemptState.UNKNOWN),
         upstream_id=outcome.upstream_id if isinstance(outcome, Placed) else None,
         reason=None if isinstance(outcome, Placed) else storable(str(outcome)),

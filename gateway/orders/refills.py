@@ -9,7 +9,7 @@ import structlog
 
 from gateway.catalogue.spending import spend_read
 from gateway.errors import UserError
-from gateway.metrics import REFILLS, upstream_call
+from gateway.metrics import COMMIT_DOUBTS, REFILLS, upstream_call
 from gateway.operators.acting import record, require_reason
 from gateway.orders.dispatch import LATE_MS, lease_ms
 from gateway.orders.recording import storable
@@ -22,7 +22,7 @@ from gateway.orders.refilling import (
 from gateway.orders.tracking import POLL_LEASE_MS, Polled
 from gateway.store import orders
 from gateway.store import refills as store
-from gateway.store.connection import TRANSIENT, Pool, transaction
+from gateway.store.connection import TRANSIENT, CommitInDoubt, Connection, Pool, transaction
 from providers.base import Provider
 from providers.errors import Ambiguous, ProviderError, Unavailable
 from schemas import panel_v2 as wire
@@ -36,6 +36,8 @@ from schemas.upstream import Exchange
 log = structlog.get_logger()
 
 _RECORD_TRIES = 60
+_TURN_SECONDS = 5.0
+_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +55,59 @@ class Requested:
 async def request_refills(
     pool: Pool, reseller_id: int, order_ids: Sequence[int], wait: timedelta
 ) -> Requested:
-    """Accept refills of those orders that can have one; nothing upstream is waited for."""
+    """Accept refills of those orders that can have one; nothing upstream is waited for.
+
+    When the COMMIT gets no answer, the same is done again: the locks are held until the first one
+    has ended, and what it has made is known by its ids.
+    """
+    doubtful: dict[int, int] = {}
+    try:
+        requested = await _request(pool, reseller_id, order_ids, wait, doubtful)
+    except CommitInDoubt:
+        COMMIT_DOUBTS.labels("refill", "again").inc()
+        requested = await _request(pool, reseller_id, order_ids, wait, doubtful)
+    REFILLS.labels("requested").inc(len(requested.made))
+    for order_id, refill_id in requested.made.items():
+        log.info("refill.requested", refill_id=refill_id, order_id=order_id)
+    return requested
+
+
+async def _request(
+    pool: Pool,
+    reseller_id: int,
+    order_ids: Sequence[int],
+    wait: timedelta,
+    doubtful: dict[int, int],
+) -> Requested:
+    """One try; ``doubtful`` are the refills that the one before may have made, then this one's."""
     refused = dict.fromkeys(order_ids, wire.INCORRECT_ORDER)
     wanted: list[Order] = []
     async with pool.acquire() as conn, transaction(conn):
         locked = await orders.lock_own_orders(conn, order_ids, reseller_id)
+        made = await _made(conn, reseller_id, doubtful)
         terms = await store.list_terms(conn, [order.id for order in locked])
         now = datetime.now(UTC)
         for order in locked:
             refusal = refusal_of_refill(order, terms[order.id], now, wait)
             if refusal is None:
                 wanted.append(order)
+            if refusal is None or order.id in made:
                 del refused[order.id]
             else:
                 refused[order.id] = refusal
-        made = await store.insert_refills(conn, [_new(o) for o in wanted]) if wanted else {}
-    REFILLS.labels("requested").inc(len(made))
-    for order in wanted:
-        log.info("refill.requested", refill_id=made[order.id], order_id=order.id)
-    return Requested(made, refused, frozenset(order.provider_id for order in wanted))
+        if wanted:
+            made |= await store.insert_refills(conn, [_new(order) for order in wanted])
+        doubtful |= made
+    accounts = frozenset(order.provider_id for order in locked if order.id in made)
+    return Requested(made, refused, accounts)
+
+
+async def _made(conn: Connection, reseller_id: int, doubtful: dict[int, int]) -> dict[int, int]:
+    """Those of the refills that are there, by order id."""
+    if not doubtful:
+        return {}
+    there = await store.list_told_refills(conn, reseller_id, list(doubtful.values()))
+    return {order_id: id_ for order_id, id_ in doubtful.items() if id_ in there}
 
 
 def _new(order: Order) -> NewRefill:
@@ -140,12 +176,39 @@ class Refiller:
         Raises:
             OverBudget: when one waits, and the account may not be asked now.
         """
-        at = self._clock()
-        async with self._pool.acquire() as conn, transaction(conn):
-            refill = await store.claim_refill(conn, provider.id, lease_ms=lease_ms(self._dispatch))
+        at, refill = self._clock(), None
+        try:
+            async with self._pool.acquire() as conn, transaction(conn, patience=LATE_MS / 1000):
+                lease = lease_ms(self._dispatch)
+                refill = await store.claim_refill(conn, provider.id, lease_ms=lease)
+                if refill:
+                    await spend_read(conn, provider)
+        except CommitInDoubt:
             if refill:
-                await spend_read(conn, provider)
+                await self._give_back(refill, at)
+            return None
         return (refill, at) if refill else None
+
+    async def _give_back(self, refill: ClaimedRefill, at: float) -> None:
+        """Put a refill back whose claim got no answer, for as long as its lease lasts.
+
+        It was sent by nobody, and would end as one of which nobody knows. The row's lock is the
+        claim's until that has ended; if it was rolled back, there is nothing to put back.
+        """
+        while self._clock() < at + lease_ms(self._dispatch) / 1000:
+            try:
+                async with self._pool.acquire() as conn, transaction(conn, patience=_TURN_SECONDS):
+                    given_back = await store.set_refill_given_back(conn, refill)
+            except TRANSIENT as error:
+                reason = type(error).__name__
+                log.warning("refill.claim_in_doubt", refill_id=refill.id, reason=reason)
+                await asyncio.sleep(_PAUSE_SECONDS)
+                continue
+            COMMIT_DOUBTS.labels("refill", "resolved").inc()
+            log.info("refill.out_of_doubt", refill_id=refill.id, given_back=given_back)
+            return
+        COMMIT_DOUBTS.labels("refill", "given_up").inc()
+        log.error("refill.left_to_its_lease", refill_id=refill.id)
 
     async def send(
         self, adapter: Provider, provider: ProviderRecord, refill: ClaimedRefill, claimed_at: float
@@ -193,7 +256,7 @@ class Refiller:
         """
         for tried in range(_RECORD_TRIES):
             try:
-                async with self._pool.acquire() as conn, transaction(conn):
+                async with self._pool.acquire() as conn, transaction(conn, patience=_TURN_SECONDS):
                     return await store.set_refill_result(conn, refill.tries, change)
             except TRANSIENT as error:
                 log.warning(

@@ -1,17 +1,20 @@
 """Replaying the spool: the database is told what it could not be told, and asked what is true."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeAlias
 
 import structlog
 
-from gateway.metrics import DOUBTFUL_ORDERS
+from gateway.metrics import DOUBTFUL_ORDERS, SPOOL_QUARANTINED
 from gateway.money.ledger import BalanceLocked, Book
 from gateway.orders.recording import Ended, Recorder
 from gateway.orders.spooling import read_outcome
+from gateway.quarantine import Quarantined, list_quarantined
 from gateway.spool import DOUBT, OUTCOME, Entry, Spool
-from gateway.store import orders, providers
+from gateway.store import attempts, orders, providers
 from gateway.store.connection import TRANSIENT, Pool, transaction
+from schemas.upstream import Placed
 
 log = structlog.get_logger()
 
@@ -22,37 +25,74 @@ _MAY_PASS: tuple[type[Exception], ...] = (*TRANSIENT, BalanceLocked)
 Settle: TypeAlias = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 
+class Foreign(Exception):
+    """An upstream took an attempt that this database does not know: it was restored since."""
+
+
 class Replays:
-    """Goes through the spool of this process and of those that have ended."""
+    """Goes through the spool of this process and of those that have ended.
+
+    What a defect keeps from being told goes into the quarantine, and is tried once more by every
+    process that starts: the version that mends the defect tells it.
+    """
 
     def __init__(self, pool: Pool, spool: Spool, recorder: Recorder) -> None:
         self._pool = pool
         self._spool = spool
         self._recorder = recorder
+        self._duties: Mapping[str, Settle] = {OUTCOME: self._record, DOUBT: self._resolve}
+        self._again: list[Quarantined] | None = None  # of what was there at the start
 
     async def work(self) -> float:
         """Settle what can be settled now; seconds until the next time."""
         await self._spool.adopt()
-        duties: Mapping[str, Settle] = {
-            OUTCOME: self._record,
-            DOUBT: self._resolve,
-        }
-        for kind, settle in duties.items():
-            for entry in self._spool.entries(kind):
-                if not await self._settled(entry, settle):
-                    return _PAUSE_SECONDS
+        if await self._retried():
+            await self._replayed()
+        kept = await asyncio.to_thread(list_quarantined, self._spool.quarantine)
+        SPOOL_QUARANTINED.set(len(kept))
         return _PAUSE_SECONDS
 
-    async def _settled(self, entry: Entry, settle: Settle) -> bool:
-        """Whether the database was there; an entry that makes no sense is told and forgotten."""
+    async def _replayed(self) -> bool:
+        for kind in self._duties:
+            for entry in self._spool.entries(kind):
+                if not await self._settled(entry):
+                    return False
+        return True
+
+    async def _settled(self, entry: Entry) -> bool:
+        """Whether the database was there."""
         try:
-            await settle(entry.record)
+            await self._duties[entry.kind](entry.record)
         except _MAY_PASS as error:
             log.warning("spool.delayed", kind=entry.kind, reason=type(error).__name__)
             return False
-        except Exception:
+        except Exception as error:
             log.exception("spool.failed", kind=entry.kind, record=dict(entry.record))
-        await self._spool.settle(entry)
+            await self._spool.set_aside(entry, _reason(error))
+        else:
+            await self._spool.settle(entry)
+        return True
+
+    async def _retried(self) -> bool:
+        """Whether the database was there for what earlier processes have set aside.
+
+        Others may try the same at the same time: what is told twice is decided once.
+        """
+        if self._again is None:
+            self._again = await asyncio.to_thread(list_quarantined, self._spool.quarantine)
+        while self._again:
+            kept = self._again[-1]
+            try:
+                await self._duties[kept.kind](kept.record)
+            except _MAY_PASS as error:
+                log.warning("spool.delayed", kind=kept.kind, reason=type(error).__name__)
+                return False
+            except Exception as error:
+                log.exception("quarantine.stays", path=str(kept.path), reason=_reason(error))
+            else:
+                kept.path.unlink(missing_ok=True)
+                log.info("quarantine.left", path=str(kept.path))
+            self._again.pop()
         return True
 
     async def _record(self, record: Mapping[str, Any]) -> None:
@@ -61,13 +101,17 @@ class Replays:
         async with self._pool.acquire() as conn, transaction(conn):
             accounts = {account.id: account for account in await providers.list_providers(conn)}
             kept = await orders.lock_orders(conn, [order.id])
-        if [o.request_id for o in kept] != [order.request_id]:
-            # A database that was restored to an earlier moment gives the same ids again.
+            began = await attempts.get_start(conn, order.id, order.attempts)
+        # A database that was restored to an earlier moment gives the same ids and numbers again.
+        known = [o.request_id for o in kept] == [order.request_id]
+        if known:
+            ended = Ended(accounts[provider_id], order, outcome)
+            if await self._recorder.write([ended]):
+                log.info("spool.recorded", order_id=order.id, outcome=type(outcome).__name__)
+        if not known or order.started_at not in (None, began):
             log.error("spool.foreign", order_id=order.id, record=dict(record))
-            return
-        ended = Ended(accounts[provider_id], order, outcome)
-        if await self._recorder.write([ended]):
-            log.info("spool.recorded", order_id=order.id, outcome=type(outcome).__name__)
+            if isinstance(outcome, Placed):
+                raise Foreign("an attempt from before a restore: see what the panel runs")
 
     async def _resolve(self, record: Mapping[str, Any]) -> None:
         """Find out what became of orders whose COMMIT got no answer, and of whom it was told."""
@@ -87,3 +131,7 @@ class Replays:
                 external_id=order["external_id"],
                 became=became,
             )
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, Foreign) else type(error).__name__

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from gateway.metrics import (
+    COMMIT_DOUBTS,
     MOVES,
     PROVIDER_NAMES,
     REFUNDS,
@@ -16,7 +17,7 @@ from gateway.metrics import (
 )
 from gateway.money.ledger import Book
 from gateway.store import attempts, orders, schedules
-from gateway.store.connection import Connection, Pool, transaction
+from gateway.store.connection import CommitInDoubt, Connection, Pool, transaction
 from schemas.orders import FINAL_STATES, Order, OrderChange
 from schemas.services import SERVICE_TYPES
 
@@ -30,7 +31,20 @@ class OrderConflict(Exception):
 
 
 async def settle(pool: Pool, order_ids: Sequence[int], decide: Decide) -> list[OrderChange]:
-    """Lock the orders, decide about each, and write what was decided: all in one transaction."""
+    """Lock the orders, decide about each, and write what was decided: all in one transaction.
+
+    When its COMMIT gets no answer, the same is done again: the locks are held until the first one
+    has ended, and what it has moved is decided as it stands then.
+    """
+    try:
+        return await _settle(pool, order_ids, decide)
+    except CommitInDoubt:
+        COMMIT_DOUBTS.labels("settle", "again").inc()
+        log.warning("settle.in_doubt", order_id=list(order_ids))
+        return await _settle(pool, order_ids, decide)
+
+
+async def _settle(pool: Pool, order_ids: Sequence[int], decide: Decide) -> list[OrderChange]:
     async with pool.acquire() as conn, transaction(conn):
         locked = await orders.lock_orders(conn, order_ids)
         changes = [change for order in locked if (change := decide(order)) is not None]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from gateway.orders.failover import Outcome, Withheld
@@ -13,11 +14,15 @@ from schemas.upstream import Exchange, Placed, RefusalGroup
 
 @dataclass(frozen=True, slots=True)
 class SpooledOrder:
-    """As much of a claimed order as its outcome needs; ``attempts`` is the attempt's number."""
+    """As much of a claimed order as its outcome needs; ``attempts`` is the attempt's number.
+
+    ``started_at`` is None in what older versions have written.
+    """
 
     id: int
     attempts: int
     request_id: str
+    started_at: datetime | None
 
 
 SentOrder: TypeAlias = ClaimedOrder | SpooledOrder
@@ -31,6 +36,7 @@ def spooled_outcome(provider: ProviderRecord, order: SentOrder, outcome: Outcome
         "order_id": order.id,
         "number": order.attempts,
         "request_id": order.request_id,
+        "started_at": order.started_at and order.started_at.isoformat(),
         "outcome": type(outcome).__name__,
         "upstream_id": outcome.upstream_id if isinstance(outcome, Placed) else None,
         "reason": None if isinstance(outcome, Placed) else str(outcome),
@@ -52,7 +58,9 @@ def read_outcome(record: Mapping[str, Any]) -> tuple[int, SpooledOrder, Outcome]
     Raises:
         KeyError, TypeError, ValueError: for a record that another version has written.
     """
-    order = SpooledOrder(record["order_id"], record["number"], record["request_id"])
+    began = record.get("started_at")
+    started_at = datetime.fromisoformat(began) if began else None
+    order = SpooledOrder(record["order_id"], record["number"], record["request_id"], started_at)
     told = record["exchange"]
     exchange = Exchange(**told) if told else None
     reason = record["reason"]

@@ -101,18 +101,18 @@ class Tracker:
     ) -> list[OrderChange]:
         upstream_ids = {order.id: order.upstream_id for order in asked}
         now = datetime.now(UTC)
-        subscriptions: list[int] = []
+        subscriptions: set[int] = set()
 
         def decide(order: Order) -> OrderChange | None:
             if is_subscription(order.service_type) and order.parent_id is None:
-                subscriptions.append(order.id)
+                subscriptions.add(order.id)
                 return None
             # What was not mentioned is no news.
             status = heard.get(upstream_ids[order.id], _NO_NEWS)
             return after_status(order, status, now, self._polling)
 
         changes = await settle(self._pool, list(upstream_ids), decide)
-        for order_id in subscriptions:
+        for order_id in sorted(subscriptions):
             status = heard.get(upstream_ids[order_id], _NO_NEWS)
             changes += await self._subscriptions.follow(order_id, status, now)
         return changes

@@ -7,6 +7,7 @@ from datetime import datetime
 import structlog
 
 from gateway.metrics import COMMIT_DOUBTS
+from gateway.orders.contradicting import taken_before
 from gateway.orders.lifecycle import move
 from gateway.orders.settling import report, write_changes
 from gateway.store import attempts, orders
@@ -61,9 +62,10 @@ async def _give_back(
         await attempts.set_attempt_results(
             conn, [_not_sent(order) for order in taken if order.id in ours]
         )
-        changes = [
-            move(order, OrderState.QUEUED, "claim_in_doubt") for order in locked if order.id in ours
-        ]
+        changes: list[OrderChange] = []
+        for order in (order for order in locked if order.id in ours):
+            queued = [move(order, OrderState.QUEUED, "claim_in_doubt")]
+            changes += await taken_before(conn, order) or queued
         await write_changes(conn, changes)
         limit.reschedule(None)  # a COMMIT is never cut off
     return changes
@@ -79,4 +81,5 @@ def _not_sent(order: ClaimedOrder) -> AttemptResult:
         http_status=None,
         body=None,
         elapsed_ms=None,
+        started_at=order.started_at,
     )

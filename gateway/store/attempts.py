@@ -40,6 +40,14 @@ async def insert_attempts(
     return began
 
 
+async def get_start(conn: Connection, order_id: int, number: int) -> datetime | None:
+    """When an attempt began; None where there is no such attempt."""
+    began: datetime | None = await conn.fetchval(
+        "select started_at from attempt where order_id = $1 and number = $2", order_id, number
+    )
+    return began
+
+
 async def list_intents(conn: Connection, order_ids: Sequence[int], began: datetime) -> set[int]:
     """Those of the orders that the claim which began then has taken and nobody has sent yet."""
     rows = await conn.fetch(
@@ -54,7 +62,8 @@ async def list_intents(conn: Connection, order_ids: Sequence[int], began: dateti
 async def set_attempt_results(conn: Connection, results: Sequence[AttemptResult]) -> set[int]:
     """Record how attempts ended, one of each order at most; the ids of their orders.
 
-    Those that are already decided otherwise are left out.
+    Those that are already decided otherwise are left out, and those that began at another time:
+    a database that was restored gives the same numbers again.
     """
     rows = await conn.fetch(
         """update attempt a
@@ -62,16 +71,17 @@ async def set_attempt_results(conn: Connection, results: Sequence[AttemptResult]
                   http_status = r.http_status, body = r.body, elapsed_ms = r.elapsed_ms,
                   refusal = r.refusal, finished_at = now()
              from unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::text[], $6::int[],
-                         $7::text[], $8::int[], $9::text[])
+                         $7::text[], $8::int[], $9::text[], $10::timestamptz[])
                   as r (order_id, number, state, upstream_id, reason, http_status, body,
-                        elapsed_ms, refusal)
+                        elapsed_ms, refusal, started_at)
             where a.order_id = r.order_id and a.number = r.number
+              and a.started_at = coalesce(r.started_at, a.started_at)
               and a.order_id = any($1) and a.state in ('intent', 'unknown')
            returning a.order_id""",
         *columns(
             results,
             *("order_id", "number", "state", "upstream_id", "reason", "http_status", "body"),
-            *("elapsed_ms", "refusal"),
+            *("elapsed_ms", "refusal", "started_at"),
         ),
     )
     return {row["order_id"] for row in rows}

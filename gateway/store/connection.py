@@ -1,8 +1,8 @@
 """The pool of database connections, and the one way to open a transaction."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -45,6 +45,10 @@ TRANSIENT: tuple[type[Exception], ...] = (
 
 #: Until its COMMIT a transaction gets so long: several statements, each with the server's limit.
 _LONGEST_SECONDS = 45.0
+#: A COMMIT gets so long to be answered, where its transaction does not say otherwise.
+_COMMIT_SECONDS = 30.0
+#: A statement of its own gets so long: more than the server gives it.
+_STATEMENT_SECONDS = 15.0
 #: A ROLLBACK gets so long; a connection that is broken off rolls back as well.
 _ROLLBACK_SECONDS = 2.0
 #: Servers' errors that say that they do not know themselves: connections (08), 40003.
@@ -79,6 +83,42 @@ _READ_ONLY = ("in_hot_standby", "default_transaction_read_only")
 
 #: Who waits so long for a connection is told that there is none.
 ACQUIRE_SECONDS = 5.0
+
+
+class _Connection(asyncpg.Connection):
+    """A connection that is broken off when a statement of its own is not answered.
+
+    A frozen server enforces no limits. Inside a transaction its own limits hold: a time limit of
+    asyncpg would cancel a COMMIT, and ask the frozen server for that.
+    """
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        if self.is_in_transaction():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(_STATEMENT_SECONDS, self.terminate)
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    async def execute(self, *arguments: Any, **options: Any) -> Any:
+        with self._limited():
+            return await super().execute(*arguments, **options)
+
+    async def fetch(self, *arguments: Any, **options: Any) -> Any:
+        with self._limited():
+            return await super().fetch(*arguments, **options)
+
+    async def fetchrow(self, *arguments: Any, **options: Any) -> Any:
+        with self._limited():
+            return await super().fetchrow(*arguments, **options)
+
+    async def fetchval(self, *arguments: Any, **options: Any) -> Any:
+        with self._limited():
+            return await super().fetchval(*arguments, **options)
 
 
 class _BoundedPool(asyncpg.Pool):
@@ -116,7 +156,7 @@ async def open_pool(
         max_queries=50_000,
         max_inactive_connection_lifetime=300,
         loop=None,
-        connection_class=asyncpg.Connection,
+        connection_class=asyncpg.Connection if unhurried else _Connection,
         record_class=asyncpg.Record,
         reset=_leave_if_read_only,
         server_settings=settings if pgbouncer else settings | limits,
@@ -144,7 +184,7 @@ async def transaction(
     The COMMIT is shielded: cancelling the caller neither cancels nor times it out, because a
     cancelled COMMIT may have happened. Its answer is checked, because a transaction in which an
     error was swallowed is answered with ROLLBACK and no exception. After ``patience`` seconds
-    without an answer the connection is given up; the server's work is not touched by that.
+    (30) without an answer the connection is given up; the server's work is not touched by that.
 
     What is not ``unhurried`` must come to its COMMIT in time: a server that is frozen, with a
     network that still confirms what is sent to it, would be waited for without end. Audits and
@@ -167,7 +207,7 @@ async def transaction(
                 limit.reschedule(None)
             await _roll_back(conn)
             raise
-    tag = await _commit(conn, patience)
+    tag = await _commit(conn, None if unhurried else patience or _COMMIT_SECONDS)
     if tag != "COMMIT":
         raise RolledBack(f"the database answered COMMIT with {tag}")
 

@@ -111,4 +111,7 @@ def _check(ours: list[tuple[str, str]], applied: dict[str, str]) -> None:
                 "run a newer smm-gateway"
             )
         if _checksum(known[name]) != checksum:
-            raise MigrationError(f"migration {name} was changed after it had been applied")
+            raise MigrationError(
+                f"migration {name} was changed after it had been applied: install smm-gateway as "
+                "it was released, or restore a backup that this version has made"
+            )

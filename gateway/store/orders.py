@@ -82,7 +82,7 @@ async def claim_orders(
                   next_at = now() + $3 * interval '1 ms', updated_at = now()
             where o.id = any(array(select id from taken))
            returning o.id, o.version, o.attempts, o.service_type, o.upstream_service, o.link,
-                     o.quantity, o.parameters, o.request_id, o.rate,
+                     o.quantity, o.parameters, o.request_id, o.rate, now() as started_at,
                      (select r.cost from route r
                        where r.service_id = o.service_id and r.provider_id = o.provider_id
                          and r.upstream_service = o.upstream_service) as route_cost,

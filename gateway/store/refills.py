@@ -86,11 +86,23 @@ async def claim_refill(
               set state = 'sending', tries = r.tries + 1, updated_at = now(),
                   next_at = now() + $2 * interval '1 ms'
             where r.id = any(array(select id from taken))
-           returning r.id, r.order_id, r.upstream_order, r.tries""",
+           returning r.id, r.order_id, r.upstream_order, r.tries, r.updated_at""",
         provider_id,
         lease_ms,
     )
     return ClaimedRefill(*row) if row else None
+
+
+async def set_refill_given_back(conn: Connection, refill: ClaimedRefill) -> bool:
+    """Put a refill back that this claim has taken; False when it did not, or it was sent."""
+    tag = await conn.execute(
+        """update refill set state = 'requested', next_at = now(), updated_at = now()
+            where id = $1 and tries = $2 and updated_at = $3 and state = 'sending'""",
+        refill.id,
+        refill.tries,
+        refill.claimed_at,
+    )
+    return tag == "UPDATE 1"
 
 
 async def set_refill_result(conn: Connection, tries: int, change: RefillChange) -> bool:

@@ -68,3 +68,18 @@ async def count_waiting_orders(conn: Connection) -> int:
     return int(
         await conn.fetchval("select count(*) from orders where state in ('queued', 'sending')")
     )
+
+
+async def get_connection_limit(conn: Connection) -> int:
+    """How many connections the role that we are may have, to this database and in all."""
+    return int(
+        await conn.fetchval(
+            """select least(
+                   current_setting('max_connections')::int
+                   - current_setting('superuser_reserved_connections')::int
+                   - coalesce(current_setting('reserved_connections', true)::int, 0),
+                   nullif(r.rolconnlimit, -1), nullif(d.datconnlimit, -1))
+                 from pg_roles r, pg_database d
+                where r.rolname = current_user and d.datname = current_database()"""
+        )
+    )

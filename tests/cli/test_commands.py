@@ -1,7 +1,10 @@
 """Every command that prints data: what it does, and the names in its JSON."""
 
 import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
 
+from gateway.quarantine import keep, quarantine_of
 from gateway.resellers.keys import KeyRing, is_ours
 from gateway.store.connection import Pool
 from tests.application_role import APPLICATION
@@ -295,6 +298,19 @@ async def test_an_audit_of_a_sound_database_is_ok(command: Command, world: World
     await world.reseller()
     found = await command.json("audit")
     assert (found["ok"], found["broken"]) == (True, [])
+
+
+async def test_an_audit_names_every_answer_that_a_defect_keeps_from_the_database(
+    command: Command, tmp_path: Path
+) -> None:
+    record = {"order_id": 7, "number": 1, "outcome": "Placed", "upstream_id": "77"}
+    at = datetime(2026, 1, 2, tzinfo=UTC)
+    path = keep(quarantine_of(tmp_path / "spool"), "outcome", at, "DataError", record)
+    found = await command.json("audit", "--data-dir", tmp_path)
+    assert found["ok"]
+    [warning] = found["warnings"]
+    for said in (str(path), "order_id 7", "upstream_id 77", "DataError", "then delete the file"):
+        assert said in warning["row"]
 
 
 async def test_an_audit_that_finds_something_says_what_and_fails(

@@ -258,3 +258,11 @@ async def test_a_migration_that_waits_too_long_for_a_table_is_one_line(
         done = await command.run("migrate")
     assert "a migration needs a table that another session holds" in done.complaint
     assert (await command.run("migrate")).code == 0
+
+
+async def test_more_workers_than_the_database_has_connections_for_are_refused(
+    command: Command,
+) -> None:
+    text = (await command.run("serve", "--workers", 1_000)).complaint
+    assert "--workers 1000 may need 10010 connections" in text
+    assert "take --workers" in text

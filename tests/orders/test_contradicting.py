@@ -11,8 +11,9 @@ from gateway.orders.replaying import Replays
 from gateway.orders.resolutions import resolve_order
 from gateway.orders.resolving import Word
 from gateway.orders.spooling import spooled_outcome
+from gateway.orders.unclaiming import give_back
 from gateway.spool import OUTCOME
-from providers.errors import Rejected, Unavailable
+from providers.errors import Ambiguous, Rejected, Unavailable
 from schemas.doubts import Decision
 from schemas.orders import AttemptState, ClaimedOrder, OrderState
 from schemas.upstream import Exchange, Placed, RefusalGroup
@@ -85,6 +86,59 @@ async def test_an_order_that_is_sent_again_already_stays_with_that(line: Line) -
     assert await _record(line, first, _LATE) == 1
     assert (await line.row(first.id))["state"] == OrderState.SENDING
     assert await line.attempts(first.id) == [AttemptState.NOT_SENT, AttemptState.INTENT]
+    await line.world.assert_sound()
+
+
+_REFUSED = Rejected("bad link", RefusalGroup.ORDER, _TOLD)
+_LOST = Ambiguous("no answer", Exchange(sent=True, elapsed_ms=1))
+
+
+@pytest.mark.parametrize(
+    ("second", "left"),
+    [
+        (_REFUSED, [AttemptState.PLACED, AttemptState.REJECTED]),
+        (_ABSENT, [AttemptState.PLACED, AttemptState.NOT_SENT]),
+        (_LOST, [AttemptState.NOT_SENT, AttemptState.UNKNOWN]),
+    ],
+    ids=["refused", "not sent", "lost"],
+)
+async def test_an_order_whose_first_attempt_runs_is_neither_sent_a_third_time_nor_paid_back(
+    line: Line, second: Outcome, left: list[AttemptState]
+) -> None:
+    first = await _decided(line, _ABSENT)
+    again = await _claim(line)
+    await _record(line, first, _LATE)
+    assert await _record(line, again, second) == 0
+    row = await line.row(first.id)
+    assert (row["state"], row["refunded"]) == (OrderState.REVIEW, 0)
+    assert await line.attempts(first.id) == left
+    assert await line.send() == []
+    word = Word(Decision.PLACED, "seen there", upstream_id="77")
+    await resolve_order(line.pool, first.id, word, BY_TEST, correction_ms=1)
+    row = await line.row(first.id)
+    assert (row["state"], row["upstream_id"]) == (OrderState.PLACED, "77")
+    await line.world.assert_sound()
+
+
+async def test_a_claim_that_is_given_back_of_an_order_that_runs_is_not_made_again(
+    line: Line,
+) -> None:
+    first = await _decided(line, _ABSENT)
+    again = await _claim(line)
+    await _record(line, first, _LATE)
+    await give_back(line.pool, [again], again.started_at, 10)
+    assert (await line.row(first.id))["state"] == OrderState.REVIEW
+    assert await line.attempts(first.id) == [AttemptState.PLACED, AttemptState.NOT_SENT]
+    await line.world.assert_sound()
+
+
+async def test_a_second_attempt_that_is_taken_too_is_followed(line: Line) -> None:
+    first = await _decided(line, _ABSENT)
+    again = await _claim(line)
+    assert await _record(line, first, _LATE) == 1
+    await _record(line, again, Placed("78", _TOLD))
+    row = await line.row(first.id)
+    assert (row["state"], row["upstream_id"]) == (OrderState.PLACED, "78")
     await line.world.assert_sound()
 
 

@@ -5,18 +5,20 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from gateway.metrics import SPOOL_QUARANTINED
 from gateway.orders.dispatch import Sender, freeze_forgotten
 from gateway.orders.failover import Outcome, Withheld
 from gateway.orders.recording import Ended, Recorder
 from gateway.orders.replaying import Replays
 from gateway.orders.spooling import read_outcome, spooled_outcome
 from gateway.orders.unclaiming import give_back
+from gateway.quarantine import list_quarantined
 from gateway.spool import OUTCOME, Spool
 from gateway.store.connection import open_pool, transaction
 from providers.errors import Ambiguous, Rejected, Unavailable
@@ -119,7 +121,7 @@ async def test_a_claim_that_is_committed_late_is_waited_for(line: Line) -> None:
                 " select id, 1, 'queued', 'sending', 'claimed' from orders"
             )
             rows = await conn.fetch("select * from orders")
-            claimed = _claimed(dict(rows[0]))
+            claimed = _claimed(dict(rows[0]), began)
             giving = asyncio.create_task(give_back(line.pool, [claimed], began, 30))
             await eventually(lambda: _waits_for_orders(line))
         await giving
@@ -127,7 +129,7 @@ async def test_a_claim_that_is_committed_late_is_waited_for(line: Line) -> None:
     await line.world.assert_sound()
 
 
-def _claimed(row: dict[str, object]) -> ClaimedOrder:
+def _claimed(row: dict[str, object], began: datetime) -> ClaimedOrder:
     names = ("id", "version", "attempts", "service_type", "upstream_service", "link", "quantity")
     values = {name: row[name] for name in names}
     return ClaimedOrder(
@@ -137,6 +139,7 @@ def _claimed(row: dict[str, object]) -> ClaimedOrder:
         rate=1,
         route_cost=1,
         below_cost=False,
+        started_at=began,
     )
 
 
@@ -223,6 +226,70 @@ async def test_an_answer_for_an_order_of_another_life_of_the_database_is_not_tak
     await Replays(line.pool, line.spool, Recorder(line.pool, DISPATCH, line.spool, {})).work()
     assert (await line.row(number))["state"] == OrderState.SENDING
     assert line.spool.entries(OUTCOME) == []
+    [kept] = list_quarantined(line.spool.quarantine)
+    assert kept.record["upstream_id"] == "77", "the proof is gone"
+
+
+async def test_an_answer_from_before_a_restore_is_not_taken_for_an_attempt_of_the_same_number(
+    line: Line,
+) -> None:
+    [number] = await line.place(faulty())
+    order, _ = await _claim_one(line)
+    # The order is of before the moment that the database went back to, this attempt is not.
+    earlier = replace(order, started_at=order.started_at - timedelta(hours=1))
+    recorder = Recorder(line.pool, DISPATCH, line.spool, {})
+    refused = Rejected("bad link", RefusalGroup.ORDER, Exchange(True, 1))
+    for outcome in (refused, Placed("77", Exchange(True, 1))):
+        late = spooled_outcome(line.provider, earlier, outcome)
+        line.spool.release(await line.spool.add(OUTCOME, late))
+        await Replays(line.pool, line.spool, recorder).work()
+        assert (await line.row(number))["state"] == OrderState.SENDING
+        assert await line.attempts(number) == [AttemptState.INTENT]
+    [kept] = list_quarantined(line.spool.quarantine)
+    assert kept.record["upstream_id"] == "77"
+    await recorder.record(Ended(line.provider, order, Placed("78", Exchange(True, 1))))
+    assert (await line.row(number))["upstream_id"] == "78"
+    await line.world.assert_sound()
+
+
+#: A defect that keeps outcomes from being written down.
+_DEFECT = """
+    create function defect() returns trigger language plpgsql as
+    $$ begin raise exception 'a defect'; end $$;
+    create trigger defect before update on attempt execute function defect();
+"""
+
+
+@pytest.mark.parametrize("spooled", [False, True], ids=["at once", "from the spool"])
+async def test_a_proof_that_a_defect_keeps_from_the_database_stays_on_disk_until_it_is_told(
+    line: Line, spooled: bool
+) -> None:
+    [number] = await line.place(faulty())
+    order, _ = await _claim_one(line)
+    await line.pool.execute(_DEFECT)
+    spool = line.spool
+    recorder = Recorder(line.pool, DISPATCH, spool, {})
+    placed = Placed("77", Exchange(sent=True, elapsed_ms=1))
+    replays = Replays(line.pool, spool, recorder)
+    if spooled:
+        told = spooled_outcome(line.provider, order, placed)
+        spool.release(await spool.add(OUTCOME, told))
+    else:
+        await recorder.record(Ended(line.provider, order, placed))
+    await replays.work()
+    assert spool.entries(OUTCOME) == []
+    [kept] = list_quarantined(spool.quarantine)
+    assert (kept.record["order_id"], kept.record["upstream_id"]) == (number, "77")
+    assert SPOOL_QUARANTINED._value.get() == 1
+    # The same version again changes nothing; the one that mends it tells it.
+    await Replays(line.pool, spool, recorder).work()
+    assert [one.path for one in list_quarantined(spool.quarantine)] == [kept.path]
+    await line.pool.execute("drop function defect cascade")
+    await Replays(line.pool, spool, recorder).work()
+    assert (await line.row(number))["upstream_id"] == "77"
+    assert list_quarantined(spool.quarantine) == []
+    assert SPOOL_QUARANTINED._value.get() == 0
+    await line.world.assert_sound()
 
 
 _SEEN = Exchange(sent=True, elapsed_ms=12, status=200, body='{"order":7}')

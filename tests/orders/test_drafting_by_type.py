@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
@@ -260,4 +260,5 @@ def claimed(made: Draft) -> ClaimedOrder:
         rate=made.service.rate,
         route_cost=0,
         below_cost=False,
+        started_at=datetime(2026, 1, 1, tzinfo=UTC),
     )

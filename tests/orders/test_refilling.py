@@ -1,7 +1,7 @@
 """Refills as decisions: which orders get one, and what each answer of an upstream means."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -46,6 +46,8 @@ TERMS = Terms(
 DISPATCH = DispatchSettings(retry_first_ms=15_000, retry_last_ms=900_000)
 TRACKING = TrackingSettings(first_ms=30_000, last_ms=900_000)
 SENT, UNSENT = Exchange(sent=True, elapsed_ms=1), Exchange(sent=False, elapsed_ms=1)
+
+_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("state", OrderState)
@@ -118,7 +120,9 @@ _LATER, _LOST, _NO = RefillState.REQUESTED, RefillState.UNKNOWN, RefillState.REJ
 def test_only_proof_that_nothing_was_taken_lets_a_refill_be_sent_again(
     outcome: RefillOutcome, state: RefillState
 ) -> None:
-    change = after_refill_call(ClaimedRefill(5, 1, "77", tries=2), outcome, DISPATCH)
+    change = after_refill_call(
+        ClaimedRefill(5, 1, "77", tries=2, claimed_at=_AT), outcome, DISPATCH
+    )
     assert (change.id, change.state) == (5, state)
     assert (change.upstream_id is not None) == (state is RefillState.PLACED)
     assert (change.next_in is not None) == (state in (_LATER, RefillState.PLACED))
@@ -128,7 +132,9 @@ def test_only_proof_that_nothing_was_taken_lets_a_refill_be_sent_again(
 
 def test_a_panel_says_how_long_to_wait() -> None:
     told = replace(SENT, status=429, retry_after=3_600)
-    change = after_refill_call(ClaimedRefill(5, 1, "77", 1), Unavailable("x", told), DISPATCH)
+    change = after_refill_call(
+        ClaimedRefill(5, 1, "77", 1, claimed_at=_AT), Unavailable("x", told), DISPATCH
+    )
     assert change.next_in == 3_600_000
 
 

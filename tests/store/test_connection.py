@@ -7,6 +7,7 @@ import pytest
 
 from gateway.store import connection
 from gateway.store.connection import (
+    TRANSIENT,
     CommitInDoubt,
     Connection,
     Pool,
@@ -237,6 +238,51 @@ async def test_a_transaction_on_a_server_that_says_nothing_ends_and_the_pool_goe
         async with pool.acquire() as conn, transaction(conn):
             assert await conn.fetchval("select 1") == 1
         await pool.close()
+
+
+async def test_a_plain_read_of_a_server_that_says_nothing_ends_and_the_pool_goes_on(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_STATEMENT_SECONDS", 0.5)
+    async with ChaosProxy.before(database_url) as proxy:
+        pool = await open_pool(proxy.through(database_url), size=1)
+        assert await pool.fetchval("select 1") == 1
+        proxy.swallow()
+        with pytest.raises(TRANSIENT):
+            await pool.fetchval("select 1")
+        proxy.heal()
+        assert await pool.fetchval("select 1") == 1
+        await pool.close()
+
+
+async def test_a_commit_that_is_never_answered_is_given_up_in_doubt(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_COMMIT_SECONDS", 0.5)
+    async with ChaosProxy.before(database_url) as proxy:
+        pool = await open_pool(proxy.through(database_url), size=1)
+
+        async def write() -> None:
+            async with pool.acquire() as conn, transaction(conn):
+                await conn.fetchval("select 1")
+                proxy.swallow()
+
+        with pytest.raises(CommitInDoubt):
+            await write()
+        proxy.heal()
+        assert await pool.fetchval("select 1") == 1
+        await pool.close()
+
+
+async def test_a_transaction_is_not_held_to_the_limit_of_a_statement_of_its_own(
+    counted: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with counted.acquire() as conn, transaction(conn):
+        monkeypatch.setattr(connection, "_STATEMENT_SECONDS", 0.0)
+        await conn.execute("select pg_sleep(0.1)")
+        await _write(conn, 1)
+    monkeypatch.undo()
+    assert await _numbers(counted) == [1]
 
 
 async def test_what_is_unhurried_takes_as_long_as_it_takes(
