@@ -1,17 +1,172 @@
-"""The shipped nginx configuration in front of a gateway: a real nginx, with a certificate of ours."""
+"""The shipped nginx configuration in front of a gateway: a real nginx, a certificate of our own."""
 
 import asyncio
+import re
 import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from gateway.embedded.ports import free_port
+from gateway.embedded.ports import HOST, free_port
+from gateway.resellers.accounts import issue_key
+from schemas.resellers import KeyTerms
 from tests.architecture import ROOT
 from tests.conftest import OpenGateway, eventually
-from tests.world import World
+from tests.postgresql.tls_server import make_authority
+from tests.world import PEPPER, World
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("nginx") and shutil.which("openssl")),
+    reason="SKIPPED, NOT TESTED: no nginx here (apt-get install nginx-light openssl)",
+)
+
+_ELSEWHERE = "203.0.113.9"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Where nginx listens."""
+
+    plain: str
+    tls: str
+    tls_port: int
+
+
+def _adapted(folder: Path, api_port: int, proxy: Proxy, plain_port: int) -> str:
+    """The shipped file with this test's ports and certificate, in a configuration of its own."""
+    shipped = (ROOT / "deploy/nginx/smm-gateway.conf").read_text()
+    for old, new in (
+        (r"listen 80;", f"listen {HOST}:{plain_port};"),
+        (r"listen 443 ssl", f"listen {HOST}:{proxy.tls_port} ssl"),
+        (r"127\.0\.0\.1:8800", f"{HOST}:{api_port}"),
+        (r"/etc/ssl/\w+\.example\.com/fullchain\.pem", f"{folder}/proxy.crt"),
+        (r"/etc/ssl/\w+\.example\.com/privkey\.pem", f"{folder}/proxy.key"),
+        (r"/var/log/nginx/smm-gateway\.log", f"{folder}/access.log"),
+        (r"(client_header_timeout|client_body_timeout) \d+s", r"\1 1s"),
+    ):
+        shipped, found = re.subn(old, new, shipped)
+        assert found, old
+    places = "".join(
+        f"{name}_temp_path {folder}/{name};"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return (
+        f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log;"
+        f"events {{}} http {{ {places} {shipped} }}"
+    )
+
+
+@asynccontextmanager
+async def _nginx(folder: Path, api_port: int) -> AsyncIterator[Proxy]:
+    await make_authority(folder, "proxy")
+    plain_port, tls_port = free_port(), free_port()
+    proxy = Proxy(f"http://{HOST}:{plain_port}", f"https://{HOST}:{tls_port}", tls_port)
+    file = folder / "nginx.conf"
+    file.write_text(_adapted(folder, api_port, proxy, plain_port))
+    process = await asyncio.create_subprocess_exec(
+        "nginx", "-p", str(folder), "-c", str(file), "-e", str(folder / "error.log")
+    )
+
+    async def up() -> bool:
+        assert process.returncode is None, (folder / "error.log").read_text()
+        try:
+            _, writer = await asyncio.open_connection(HOST, tls_port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    try:
+        await eventually(up)
+        yield proxy
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+async def proxy(world: World, open_gateway: OpenGateway, tmp_path: Path) -> AsyncIterator[Proxy]:
+    """nginx in front of a gateway that believes it."""
+    folder = tmp_path / "nginx"
+    folder.mkdir()
+    async with (
+        open_gateway(http={"port": 0, "trusted_proxies": [f"{HOST}/32"]}) as gateway,
+        _nginx(folder, int(gateway.api_url.split(":")[2].split("/")[0])) as running,
+    ):
+        yield running
+
+
+def _trusting() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+async def _balance(url: str, key: str, **headers: str) -> tuple[int, str]:
+    connector = aiohttp.TCPConnector(ssl=_trusting())
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.post(
+            f"{url}/api/v2",
+            data={"key": key, "action": "balance"},
+            headers={"Host": "api.example.com"} | headers,
+        ) as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+async def test_a_call_through_the_proxy_is_answered(proxy: Proxy, world: World) -> None:
+    customer = await world.reseller("anka", funds="3")
+    assert await _balance(proxy.tls, customer.key) == (200, '{"balance":"3.00","currency":"USD"}')
+
+
+async def test_a_key_sent_without_tls_is_refused_and_not_redirected(
+    proxy: Proxy, world: World
+) -> None:
+    customer = await world.reseller("anka", funds="3")
+    status, text = await _balance(proxy.plain, customer.key)
+    assert status == 403
+    assert "replace this key" in text
+
+
+async def test_an_address_that_a_client_invents_does_not_reach_the_gateway(
+    proxy: Proxy, world: World
+) -> None:
+    await world.reseller("anka", funds="3")
+    terms = KeyTerms(networks=(ip_network(f"{_ELSEWHERE}/32"),))
+    async with world.pool.acquire() as conn:
+        _, key = await issue_key(conn, "anka", PEPPER.encode(), terms)
+    headers = {"X-Forwarded-For": _ELSEWHERE}
+    _, text = await _balance(proxy.tls, key, **headers)
+    assert "error" in text
+
+
+async def test_a_head_that_never_ends_is_cut_off_by_the_proxy(proxy: Proxy) -> None:
+    reader, writer = await asyncio.open_connection(HOST, proxy.tls_port, ssl=_trusting())
+    writer.write(b"POST /api/v2 HTTP/1.1\r\nHost: api.example.com\r\n")
+    assert b"200" not in await reader.read()
+    writer.close()
+
+
+async def test_what_is_written_down_of_a_call_holds_no_key(
+    proxy: Proxy, world: World, tmp_path: Path
+) -> None:
+    customer = await world.reseller("anka", funds="3")
+    connector = aiohttp.TCPConnector(ssl=_trusting())
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.get(
+            f"{proxy.tls}/api/v2?action=balance&key={customer.key}",
+            headers={"Host": "api.example.com"},
+        ) as answer,
+    ):
+        assert "balance" in await answer.text()
+    written = "".join(file.read_text() for file in (tmp_path / "nginx").glob("*.log"))
+    assert "/api/v2" in written
+    assert customer.key not in written
