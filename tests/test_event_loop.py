@@ -32,11 +32,11 @@ def test_a_numeric_address_is_connected_to_without_a_thread() -> None:
         assert runner.run(_threads_that_a_connection_starts()) == 0
 
 
-async def _first_found(host: str) -> tuple[int, str]:
+async def _first_found(host: str) -> tuple[socket.AddressFamily, str]:
     loop = asyncio.get_running_loop()
     family, kind, _, _, address = (await loop.getaddrinfo(host, 80))[0]
     assert kind == socket.SOCK_STREAM
-    return family, address[0]
+    return family, str(address[0])
 
 
 def test_a_name_is_looked_up_as_ever() -> None:

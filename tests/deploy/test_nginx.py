@@ -19,7 +19,7 @@ from schemas.resellers import KeyTerms
 from tests.architecture import ROOT
 from tests.conftest import OpenGateway, eventually
 from tests.postgresql.tls_server import make_authority
-from tests.world import PEPPER, World
+from tests.world import BY_TEST, PEPPERS, World
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("nginx") and shutil.which("openssl")),
@@ -141,7 +141,7 @@ async def test_an_address_that_a_client_invents_does_not_reach_the_gateway(
     await world.reseller("anka", funds="3")
     terms = KeyTerms(networks=(ip_network(f"{_ELSEWHERE}/32"),))
     async with world.pool.acquire() as conn:
-        _, key = await issue_key(conn, "anka", PEPPER.encode(), terms)
+        _, key = await issue_key(conn, "anka", PEPPERS, BY_TEST, terms)
     headers = {"X-Forwarded-For": _ELSEWHERE}
     _, text = await _balance(proxy.tls, key, **headers)
     assert "error" in text

@@ -247,8 +247,8 @@ BUGS = (
     Bug(
         name="a sender that was stopped after its claim sends late",
         file="gateway/orders/dispatch.py",
-        before="if (began - claimed_at) * 1000 > LATE_MS:",
-        after="if began < claimed_at:",
+        before="if (self._clock() - claimed_at) * 1000 > LATE_MS:",
+        after="if self._clock() < claimed_at:",
         test=f"{_LEASES}::test_a_sender_that_was_stopped_after_its_claim_does_not_send",
     ),
     Bug(
@@ -491,7 +491,7 @@ BUGS = (
     Bug(
         name="reads do not wait for the budget",
         file="gateway/catalogue/spending.py",
-        before="    if wait:\n        raise OverBudget(wait)\n",
+        before="        raise OverBudget(wait)\n",
         after="",
         test=_SHARED_BUDGETS,
         shows="read too often",
