@@ -31,6 +31,7 @@ _READING = "tests/providers/test_reading.py"
 _SHARED_BUDGETS = "tests/e2e/test_shared_budgets.py"
 _WORKERS = "tests/e2e/test_workers.py"
 _OVERLOAD = "tests/faults/test_overload.py"
+_SLOW = "tests/faults/test_slow_clients.py"
 _TRACKING = "tests/orders/test_tracking.py"
 _TRANSPORT = "tests/providers/test_transport.py"
 _VALKEY = "tests/faults/test_valkey_loss.py"
@@ -674,6 +675,21 @@ BUGS = (
 """,
         test=f"{_RACES}::test_twins_of_the_last_funds_are_one_order_and_nobody_is_refused",
         shows="Not enough funds",
+    ),
+    Bug(
+        name="a body is waited for without end",
+        file="gateway/web/slow_clients.py",
+        before="        if request.content.is_eof():",
+        after="        if request.content is not None:",
+        test=_SLOW,
+        shows="TimeoutError",
+    ),
+    Bug(
+        name="who is idle between two requests is taken for a slow client",
+        file="gateway/web/slow_clients.py",
+        before="for c in there - self._heard}",
+        after="for c in there}",
+        test=_SLOW,
     ),
 )
 
