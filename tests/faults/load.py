@@ -119,6 +119,11 @@ class Load:
         """How many calls have been answered so far."""
         return sum(turn.client.answered for turn in self._turns)
 
+    @property
+    def put_off(self) -> int:
+        """How many calls have been told to come again, as the gateway could do nothing for them."""
+        return sum(turn.client.put_off for turn in self._turns)
+
     async def __aenter__(self) -> Self:
         for number, caller in enumerate(self._callers):
             chance = random.Random(f"{self._seed}-{number}")
