@@ -22,6 +22,7 @@ from tests.faults.gathering import assert_sound, come_to_rest, evidence, furnish
 from tests.faults.journal import Journal, Outcome
 from tests.faults.load import Caller, Habit, Load
 from tests.gateway_process import GatewayProcess
+from tests.panel_client import PanelClient
 from tests.sandbox_process import SandboxProcess
 from tests.world import Customer
 
@@ -70,6 +71,13 @@ class Stage:
 
         await eventually(reached, seconds=60)
 
+    async def told_of(self, first: int, last: int) -> frozenset[int]:
+        """Which of these order ids a client is told of who asks for them all."""
+        ids = ",".join(map(str, range(first, last + 1)))
+        async with PanelClient(self.gateway.url, self.customers[0].key) as client:
+            answer = await client.call("status", orders=ids)
+        return frozenset(int(id_) for id_, order in answer.items() if "status" in order)
+
     def failed_over(self, seconds: float) -> None:
         """Note a failover, and how long no order was acknowledged."""
         self.gaps.append(seconds)
@@ -100,9 +108,17 @@ class Stage:
 
 @asynccontextmanager
 async def set_up(
-    folder: Path, cluster: Servers, engines: Addresses, *, patience: float = PATIENCE_SECONDS
+    folder: Path,
+    cluster: Servers,
+    engines: Addresses,
+    *,
+    patience: float = PATIENCE_SECONDS,
+    hold_ms: int = 25_000,
 ) -> AsyncIterator[Stage]:
-    """A gateway, a panel and clients on a cluster, whose database is migrated and filled."""
+    """A gateway, a panel and clients on a cluster, whose database is migrated and filled.
+
+    Clients give an answer up after ``patience`` seconds, the gateway holds it for ``hold_ms``.
+    """
     seed = secrets.randbits(32)
     async with SandboxProcess(folder / "sandbox", seconds=3) as panel:
         await _migrate(cluster.url)
@@ -111,7 +127,7 @@ async def set_up(
             as_application(cluster.url),
             engines.redis_url,
             folder / "gateway.log",
-            settings=_SETTINGS,
+            settings=_SETTINGS | {"intake": {"hold_ms": hold_ms}},
         )
         async with gateway:
             load = Load(

@@ -10,6 +10,7 @@ _BY_TYPE = "tests/orders/test_drafting_by_type.py"
 _DETACHING = "tests/orders/test_detaching.py"
 _DISPATCH = "tests/orders/test_dispatch.py"
 _FAILOVER = "tests/orders/test_failover.py"
+_FAILOVERS = "tests/faults/test_failovers.py"
 _DRIP_FEED = "tests/orders/test_drip_feed.py"
 _INTAKE = "tests/orders/test_intake.py"
 _LEASES = "tests/orders/test_leases.py"
@@ -71,6 +72,21 @@ BUGS = (
         task.cancel()
 """,
         test=f"{_COMMITS}::test_a_commit_that_nobody_waits_for_any_more_still_happens",
+    ),
+    Bug(
+        name="a COMMIT that waits for its standby is cut off by a deadline",
+        mutant="M13",
+        file="gateway/store/connection.py",
+        before="""
+        # Not a cancellation: the server would end its wait for a standby and call that a success.
+        set_aside(conn)
+""",
+        after="""
+        task.cancel()
+""",
+        test=f"{_FAILOVERS}"
+        "::test_commits_in_doubt_when_the_primary_dies_lose_no_acknowledged_order",
+        shows="told of, and lost",
     ),
     Bug(
         name="a reader that looks once concludes that an order is absent",
