@@ -19,6 +19,8 @@ from tests.world import World
 
 #: ``SLOW_SOCKETS=5000`` is the size of the plan.
 SLOW_SOCKETS = int(os.environ.get("SLOW_SOCKETS", "600"))
+#: So many others wait with their next request, on connections that have answered one.
+_IDLE = SLOW_SOCKETS // 5
 _SPARE_FILES = 300
 _LONGEST_SECONDS = 120
 _NOBODY = "http://127.0.0.1:9/api/v2"
@@ -41,7 +43,7 @@ _KINDS = {
 async def test_slow_sockets_are_closed_and_orders_beside_them_are_all_taken(
     engines: Addresses, database_url: str, world: World, tmp_path: Path
 ) -> None:
-    _need_files(SLOW_SOCKETS + _SPARE_FILES)
+    _need_files(SLOW_SOCKETS + _IDLE + _SPARE_FILES)
     customer = await world.reseller(funds="1000000")
     service = await world.service(await world.provider(_NOBODY))
     async with (
@@ -50,8 +52,9 @@ async def test_slow_sockets_are_closed_and_orders_beside_them_are_all_taken(
         PanelClient(gateway.url, customer.key) as client,
         asyncio.timeout(_LONGEST_SECONDS),
     ):
-        idle = await asyncio.open_connection("127.0.0.1", gateway.port)
-        await _ask(*idle)
+        idle = [await asyncio.open_connection("127.0.0.1", gateway.port) for _ in range(_IDLE)]
+        for connection in idle:
+            await _ask(*connection)
         orders = 0
         while slow.open:
             status, body = await client.raw(
@@ -60,8 +63,9 @@ async def test_slow_sockets_are_closed_and_orders_beside_them_are_all_taken(
             assert status == 200, body
             orders += 1
         # Whoever was idle in between two requests was not taken for a slow client.
-        await _ask(*idle)
-        idle[1].close()
+        for reader, writer in idle:
+            await _ask(reader, writer)
+            writer.close()
         assert slow.closed == Counter({kind: SLOW_SOCKETS // len(_KINDS) for kind in _KINDS})
         async with (
             aiohttp.ClientSession() as session,
