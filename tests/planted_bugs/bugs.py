@@ -61,8 +61,7 @@ _SENDS = "tests/orders/test_doubtful_sends.py"
 
 BUGS = (
     Bug(
-        name="a COMMIT is cut off by a deadline",
-        mutant="M13",
+        name="a COMMIT that nobody waits for any more is canceled",
         file="gateway/store/connection.py",
         before="""
         # Not a cancellation: the server would end its wait for a standby and call that a success.
@@ -74,7 +73,7 @@ BUGS = (
         test=f"{_COMMITS}::test_a_commit_that_nobody_waits_for_any_more_still_happens",
     ),
     Bug(
-        name="a COMMIT that waits for its standby is cut off by a deadline",
+        name="a COMMIT is cut off by a deadline",
         mutant="M13",
         file="gateway/store/connection.py",
         before="""
