@@ -16,6 +16,7 @@ from gateway.store.connection import open_pool
 from gateway.store.migrate import migrate
 from tests.application_role import as_application, give_rights
 from tests.conftest import eventually
+from tests.faults.arena import START_SECONDS
 from tests.faults.checker import violations
 from tests.faults.client import PATIENCE_SECONDS
 from tests.faults.gathering import assert_sound, come_to_rest, evidence, furnish, offer, watching
@@ -114,10 +115,12 @@ async def set_up(
     *,
     patience: float = PATIENCE_SECONDS,
     hold_ms: int = 25_000,
+    blind: int = _BLIND,
 ) -> AsyncIterator[Stage]:
     """A gateway, a panel and clients on a cluster, whose database is migrated and filled.
 
-    Clients give an answer up after ``patience`` seconds, the gateway holds it for ``hold_ms``.
+    Clients give an answer up after ``patience`` seconds, the gateway holds it for ``hold_ms``. Of
+    nine, so many are ``blind``, whose orders are never refunded.
     """
     seed = secrets.randbits(32)
     async with SandboxProcess(folder / "sandbox", seconds=3) as panel:
@@ -128,13 +131,14 @@ async def set_up(
             engines.redis_url,
             folder / "gateway.log",
             settings=_SETTINGS | {"intake": {"hold_ms": hold_ms}},
+            start_seconds=START_SECONDS,
         )
         async with gateway:
             load = Load(
                 [gateway.url],
                 [
-                    *[Caller(customers[0], Habit.BLIND)] * _BLIND,
-                    *[Caller(customers[0])] * (9 - _BLIND),
+                    *[Caller(customers[0], Habit.BLIND)] * blind,
+                    *[Caller(customers[0])] * (9 - blind),
                     Caller(customers[1]),
                 ],
                 await offer(gateway, customers[0]),
