@@ -80,8 +80,11 @@ BUGS = (
         # Not a cancellation: the server would end its wait for a standby and call that a success.
         set_aside(conn)
 """,
+        # As ``wait_for`` does it: the connection lives on, and tells the server.
         after="""
         task.cancel()
+        await asyncio.wait([task])
+        raise TimeoutError
 """,
         test=f"{_FAILOVERS}"
         "::test_commits_in_doubt_when_the_primary_dies_lose_no_acknowledged_order",
