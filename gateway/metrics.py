@@ -23,6 +23,9 @@ _SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 RATE_LIMITED = Counter(
     "smm_rate_limited_total", "Calls refused for being too many, of a key or an address", ["kind"]
 )
+SLOW_CLIENTS = Counter(
+    "smm_slow_clients_total", "Connections closed for owing the rest of a request", ["part"]
+)
 VALKEY_LOST = Gauge("smm_valkey_lost", "1 while Valkey is lost to what needs it", ["user"])
 VALKEY_LOSSES = Counter("smm_valkey_losses_total", "How often Valkey was lost", ["user"])
 ADDS = Counter("smm_adds_total", "Orders that came to intake, by what became of them", ["outcome"])

@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from gateway.errors import UserError
+from gateway.web.slow_clients import SlowClients
+from gateway.workers.loop import Loop
 from schemas.config import HttpSettings, InternalSettings, OpsSettings
 
 _KEEP_ALIVE_SECONDS = 75.0
@@ -52,8 +54,9 @@ async def listen(
 ) -> str:
     """Answer on the address of ``listener`` until the stack closes; returns its URL.
 
-    The public listener drains then: it accepts nothing more, and whoever is connected is told with
-    the next answer that the connection ends, for up to ``drain_ms``. ``inherited`` is a listening
+    The public listener closes connections that do not send a whole request in time. It drains at
+    the end: it accepts nothing more, and whoever is connected is told with the next answer that
+    the connection ends, for up to ``drain_ms``. ``inherited`` is a listening
     socket that others hold as well: what is not accepted here, they accept.
 
     Raises:
@@ -66,8 +69,10 @@ async def listen(
             response.force_close()
             response.headers["Connection"] = "close"
 
+    slow = SlowClients(lambda: runner.server.connections if runner.server else ())
     if isinstance(listener, HttpSettings):
         app.on_response_prepare.append(part)
+        app.middlewares.append(slow.middleware)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE_SECONDS)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -82,6 +87,9 @@ async def listen(
         raise _cannot_listen(listener, setting, error) from None
     port: int = runner.addresses[0][1]
     if isinstance(listener, HttpSettings):
+        watchdog = Loop("slow clients", slow.work)
+        watchdog.start()
+        stack.push_async_callback(watchdog.stop)
         stack.push_async_callback(_drain, runner, site, draining, listener.drain_ms / 1000)
     return url_of(listener.host, port)
 

@@ -42,7 +42,9 @@ SETTINGS: dict[str, dict[str, object]] = {
     "reconcile": {"interval_ms": 1000, "quarantine_ms": 10_000, "deadline_ms": 60_000},
 }
 _JOURNAL, _NOTE = "journal.jsonl", "arena.json"
-_FUNDS = {"acme": "100000", "careful": "100000", "lone": "100000", "poor": "1"}
+#: Who orders nothing but floods.
+FLOODER = "flooder"
+_FUNDS = {FLOODER: "1000000", "acme": "100000", "careful": "100000", "lone": "100000", "poor": "1"}
 #: A machine that does all of this at once may take its time.
 START_SECONDS = 120
 #: One process that does everything, one that only answers, and one that only sends and tracks.
@@ -78,6 +80,7 @@ class Arena:
         self.panel = SandboxProcess(folder / "panel", seconds=2)
         self.customers: dict[str, Customer] = {}
         self.gateways: list[GatewayProcess] = []
+        self.offer: Offer
         self.load: Load
 
     @classmethod
@@ -118,11 +121,11 @@ class Arena:
                 start_seconds=START_SECONDS,
             )
             self.gateways.append(await stack.enter_async_context(gateway))
-        offer = await self._offer()
+        self.offer = await self._offer()
         self.load = Load(
             self.urls,
             self._callers(),
-            offer,
+            self.offer,
             self.journal,
             seed=f"{self.canary}-{self.seed}",
             most=10**9,

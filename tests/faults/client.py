@@ -34,7 +34,7 @@ class Client:
         *,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        self.retries = self.answered = 0
+        self.retries = self.answered = self.put_off = 0
         self._customer = customer
         self._journal = journal
         self._up = up
@@ -143,6 +143,7 @@ class Client:
         try:
             status, body = await panel.raw(action, **values)
             self.answered += status == 200
+            self.put_off += status == 503
             return status, body
         except aiohttp.ClientConnectorError:
             self._turn += 1

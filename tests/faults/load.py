@@ -119,6 +119,11 @@ class Load:
         """How many calls have been answered so far."""
         return sum(turn.client.answered for turn in self._turns)
 
+    @property
+    def put_off(self) -> int:
+        """How many calls have been told to come again, as the gateway could do nothing for them."""
+        return sum(turn.client.put_off for turn in self._turns)
+
     async def __aenter__(self) -> Self:
         for number, caller in enumerate(self._callers):
             chance = random.Random(f"{self._seed}-{number}")
@@ -129,9 +134,13 @@ class Load:
         self._clients = [asyncio.create_task(self._run(turn)) for turn in self._turns]
         return self
 
-    async def __aexit__(self, *error: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self.stop()
-        await asyncio.gather(*self._clients)
+        if kind is not None:
+            # Who asks until it is answered might wait for ever for a gateway that is broken.
+            for client in self._clients:
+                client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=kind is not None)
 
     def stop(self) -> None:
         """Let the clients end after their present turn."""

@@ -16,12 +16,14 @@ from gateway.store.connection import open_pool
 from gateway.store.migrate import migrate
 from tests.application_role import as_application, give_rights
 from tests.conftest import eventually
+from tests.faults.arena import START_SECONDS
 from tests.faults.checker import violations
 from tests.faults.client import PATIENCE_SECONDS
 from tests.faults.gathering import assert_sound, come_to_rest, evidence, furnish, offer, watching
 from tests.faults.journal import Journal, Outcome
 from tests.faults.load import Caller, Habit, Load
 from tests.gateway_process import GatewayProcess
+from tests.panel_client import PanelClient
 from tests.sandbox_process import SandboxProcess
 from tests.world import Customer
 
@@ -70,6 +72,13 @@ class Stage:
 
         await eventually(reached, seconds=60)
 
+    async def told_of(self, first: int, last: int) -> frozenset[int]:
+        """Which of these order ids a client is told of who asks for them all."""
+        ids = ",".join(map(str, range(first, last + 1)))
+        async with PanelClient(self.gateway.url, self.customers[0].key) as client:
+            answer = await client.call("status", orders=ids)
+        return frozenset(int(id_) for id_, order in answer.items() if "status" in order)
+
     def failed_over(self, seconds: float) -> None:
         """Note a failover, and how long no order was acknowledged."""
         self.gaps.append(seconds)
@@ -100,9 +109,19 @@ class Stage:
 
 @asynccontextmanager
 async def set_up(
-    folder: Path, cluster: Servers, engines: Addresses, *, patience: float = PATIENCE_SECONDS
+    folder: Path,
+    cluster: Servers,
+    engines: Addresses,
+    *,
+    patience: float = PATIENCE_SECONDS,
+    hold_ms: int = 25_000,
+    blind: int = _BLIND,
 ) -> AsyncIterator[Stage]:
-    """A gateway, a panel and clients on a cluster, whose database is migrated and filled."""
+    """A gateway, a panel and clients on a cluster, whose database is migrated and filled.
+
+    Clients give an answer up after ``patience`` seconds, the gateway holds it for ``hold_ms``. Of
+    nine, so many are ``blind``, whose orders are never refunded.
+    """
     seed = secrets.randbits(32)
     async with SandboxProcess(folder / "sandbox", seconds=3) as panel:
         await _migrate(cluster.url)
@@ -111,14 +130,15 @@ async def set_up(
             as_application(cluster.url),
             engines.redis_url,
             folder / "gateway.log",
-            settings=_SETTINGS,
+            settings=_SETTINGS | {"intake": {"hold_ms": hold_ms}},
+            start_seconds=START_SECONDS,
         )
         async with gateway:
             load = Load(
                 [gateway.url],
                 [
-                    *[Caller(customers[0], Habit.BLIND)] * _BLIND,
-                    *[Caller(customers[0])] * (9 - _BLIND),
+                    *[Caller(customers[0], Habit.BLIND)] * blind,
+                    *[Caller(customers[0])] * (9 - blind),
                     Caller(customers[1]),
                 ],
                 await offer(gateway, customers[0]),

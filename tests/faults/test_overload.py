@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,7 +22,8 @@ from tests.panel_client import PanelClient
 from tests.world import Customer, World
 
 _NOBODY = "http://127.0.0.1:9/api/v2"
-_FLOOD = 80
+#: ``FLOOD=1000`` makes a larger one.
+_FLOOD = int(os.environ.get("FLOOD", "80"))
 _ORDERS_OF_OTHERS = 4
 #: Groups so small, and waits so short, that dozens of orders at once are too many.
 _TIGHT = {"intake": {"group_size": 20, "longest_wait_ms": 50}}

@@ -14,7 +14,7 @@ from tests.faults.engines import KillableEngines
 from tests.faults.run import Result, judge, play
 from tests.faults.upsets import GROUPS, UPSETS
 
-_TOGETHER = (("kill", "stop", "deploy"), ("db",), ("net",), ("panel", "redis"))
+_TOGETHER = (("kill", "stop", "deploy"), ("db",), ("net",), ("panel", "redis", "flood"))
 
 
 def test_every_group_of_faults_is_met() -> None:

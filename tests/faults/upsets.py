@@ -16,6 +16,7 @@ import asyncpg
 
 from tests.faults.arena import Arena
 from tests.faults.engines import FAST, IMMEDIATE, KILLED
+from tests.faults.floods import flood
 from tests.faults.proxy import ChaosProxy, Toward
 
 Deed: TypeAlias = Callable[[Arena, random.Random], Awaitable[None]]
@@ -250,6 +251,7 @@ UPSETS = (
     Upset("kill -9 of Valkey", "redis", 1, _kill_cache),
     Upset("SIGSTOP of Valkey", "redis", 1, _freeze_cache),
     Upset("FLUSHALL", "redis", 1, _flush_cache),
+    Upset("flood of one reseller", "flood", 2, flood),
     *(
         Upset(f"Valkey network: {how}", "redis", 1, _network(_cache, how))
         for how in ("reset", "blackhole")

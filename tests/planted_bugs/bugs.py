@@ -10,6 +10,7 @@ _BY_TYPE = "tests/orders/test_drafting_by_type.py"
 _DETACHING = "tests/orders/test_detaching.py"
 _DISPATCH = "tests/orders/test_dispatch.py"
 _FAILOVER = "tests/orders/test_failover.py"
+_FAILOVERS = "tests/faults/test_failovers.py"
 _DRIP_FEED = "tests/orders/test_drip_feed.py"
 _INTAKE = "tests/orders/test_intake.py"
 _LEASES = "tests/orders/test_leases.py"
@@ -32,6 +33,7 @@ _SENDING_LANE = "tests/workers/test_sending_lane.py"
 _SHARED_BUDGETS = "tests/e2e/test_shared_budgets.py"
 _WORKERS = "tests/e2e/test_workers.py"
 _OVERLOAD = "tests/faults/test_overload.py"
+_SLOW = "tests/faults/test_slow_clients.py"
 _TRACKING = "tests/orders/test_tracking.py"
 _TRANSPORT = "tests/providers/test_transport.py"
 _VALKEY = "tests/faults/test_valkey_loss.py"
@@ -60,8 +62,7 @@ _SENDS = "tests/orders/test_doubtful_sends.py"
 
 BUGS = (
     Bug(
-        name="a COMMIT is cut off by a deadline",
-        mutant="M13",
+        name="a COMMIT that nobody waits for any more is canceled",
         file="gateway/store/connection.py",
         before="""
         # Not a cancellation: the server would end its wait for a standby and call that a success.
@@ -71,6 +72,24 @@ BUGS = (
         task.cancel()
 """,
         test=f"{_COMMITS}::test_a_commit_that_nobody_waits_for_any_more_still_happens",
+    ),
+    Bug(
+        name="a COMMIT is cut off by a deadline",
+        mutant="M13",
+        file="gateway/store/connection.py",
+        before="""
+        # Not a cancellation: the server would end its wait for a standby and call that a success.
+        set_aside(conn)
+""",
+        # As ``wait_for`` does it: the connection lives on, and tells the server.
+        after="""
+        task.cancel()
+        await asyncio.wait([task])
+        raise TimeoutError
+""",
+        test=f"{_FAILOVERS}"
+        "::test_commits_in_doubt_when_the_primary_dies_lose_no_acknowledged_order",
+        shows="told of, and lost",
     ),
     Bug(
         name="a reader that looks once concludes that an order is absent",
@@ -698,6 +717,21 @@ BUGS = (
 """,
         test=f"{_RACES}::test_twins_of_the_last_funds_are_one_order_and_nobody_is_refused",
         shows="Not enough funds",
+    ),
+    Bug(
+        name="a body is waited for without end",
+        file="gateway/web/slow_clients.py",
+        before="        if request.content.is_eof():",
+        after="        if request.content is not None:",
+        test=_SLOW,
+        shows="TimeoutError",
+    ),
+    Bug(
+        name="who is idle between two requests is taken for a slow client",
+        file="gateway/web/slow_clients.py",
+        before="for c in there - self._heard}",
+        after="for c in there}",
+        test=_SLOW,
     ),
 )
 
