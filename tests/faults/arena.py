@@ -103,9 +103,17 @@ class Arena:
     async def __aexit__(self, *error: object) -> None:
         await self._stack.aclose()
 
+    async def restart_panel(self) -> None:
+        """Start the panel that was killed; it knows its orders, but not how it was to behave."""
+        await self.panel.start()
+        await self._set_conduct()
+
+    async def _set_conduct(self) -> None:
+        await self.panel.control("conduct", {"order_list": self.order_list})
+
     async def _build(self, stack: AsyncExitStack) -> None:
         await stack.enter_async_context(self.panel)
-        await self.panel.control("conduct", {"order_list": self.order_list})
+        await self._set_conduct()
         self.panel_proxy = await stack.enter_async_context(ChaosProxy.before(self.panel.url))
         if not self.customers:
             await self.engines.make_database(self.database)

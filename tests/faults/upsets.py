@@ -176,7 +176,7 @@ async def _flush_cache(arena: Arena, _: random.Random) -> None:
 async def _kill_panel(arena: Arena, chance: random.Random) -> None:
     await arena.panel.kill()
     await asyncio.sleep(chance.uniform(0, 1))
-    await arena.panel.start()
+    await arena.restart_panel()
 
 
 #: Answers that prove nothing, with and without an order behind them.
