@@ -18,7 +18,7 @@ ifneq ($(shell cat $(VENV)/checkout 2>/dev/null),$(CURDIR))
 $(shell rm -f $(VENV)/installed-run $(VENV)/installed-dev)
 endif
 
-.PHONY: help setup setup-dev demo test lint bench faults soak mutants lock clean
+.PHONY: help setup setup-dev demo test lint bench faults soak mutants lock clean docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -51,6 +51,9 @@ soak: $(VENV)/installed-dev ## the same for 8 hours (ARGS="--minutes 240 --only 
 
 mutants: $(VENV)/installed-dev ## plant bugs one by one and check that a test catches each (ARGS=...)
 	@exec $(BIN)/python -m tests.planted_bugs $(ARGS)
+
+docs: $(VENV)/installed-dev ## write docs/configuration.md anew from the settings
+	@$(BIN)/python -m tests.reference
 
 lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: install it, or pass UV=/path/to/uv" >&2; exit 1; }
