@@ -175,6 +175,20 @@ EVENT_LOOP_LAG = Histogram(
     "How late a timer of the process rang, looked at four times a second",
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
+ALERTS_OPEN = Gauge("smm_alerts_open", "Trouble that operators were told of", ["kind"])
+ALERT_MESSAGES = Counter(
+    "smm_alert_messages_total", "Tries to send an alert, by how they ended", ["channel", "outcome"]
+)
+ALERTS_UNDELIVERED = Gauge(
+    "smm_alerts_undelivered", "Alerts that a channel did not take yet", ["channel"]
+)
+BACKUP_AGE = Gauge(
+    "smm_backup_age_seconds", "Since the newest backup was made; NaN where none ever was"
+)
+BACKUP_VERIFIED_AGE = Gauge(
+    "smm_backup_verified_age_seconds",
+    "Since the newest backup was made that was proven to restore; NaN where none ever was",
+)
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
 #: The names of provider accounts by id, as last read: decisions know ids only.

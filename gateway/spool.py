@@ -62,6 +62,10 @@ class Spool:
         entries = self._entries.values()
         return [e for e in entries if e.kind == kind and e.number not in self._held]
 
+    def __len__(self) -> int:
+        """How many entries the database does not know yet."""
+        return len(self._entries)
+
     async def add(self, kind: str, record: Record) -> Entry:
         """Keep a record, which is the caller's until it settles or releases it.
 

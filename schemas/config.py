@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.alert_settings import AlertSettings
+
 _CURRENCY = re.compile(r"[A-Z]{3,5}", re.ASCII)
 _EXCHANGE_RATE = re.compile(r"\d{1,12}(?:\.\d{1,18})?", re.ASCII)
 
@@ -240,9 +242,13 @@ class CatalogueSettings(SyncPolicy):
 
 
 class BackupSettings(_Section):
-    """``archive_dir`` keeps all that the embedded PostgreSQL writes, for ``restore --until``."""
+    """``archive_dir`` keeps all that the embedded PostgreSQL writes, for ``restore --until``.
+
+    A newest backup older than ``too_old_ms`` is trouble; 0 is for whoever backs up otherwise.
+    """
 
     archive_dir: Path | None = None
+    too_old_ms: int = Field(default=93_600_000, ge=0)
 
 
 class AuditSettings(_Section):
@@ -282,6 +288,7 @@ class SettingsModel(BaseModel):
     catalogue: CatalogueSettings = CatalogueSettings()
     backup: BackupSettings = BackupSettings()
     audit: AuditSettings = AuditSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("exchange_rates")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
+from gateway.alerts.channels import open_outlets
 from gateway.app.core import Core
 from gateway.catalogue.measuring import measure_accounts
 from gateway.catalogue.syncing import CatalogueSyncs
@@ -18,6 +19,7 @@ from gateway.orders.refills import freeze_forgotten_refills
 from gateway.orders.rerouting import reroute_stuck
 from gateway.orders.schedules import Schedules
 from gateway.store import orders, refills, roles, versions
+from gateway.workers.alerting import BackgroundAlerts
 from gateway.workers.auditing import BackgroundAudit
 from gateway.workers.lanes import Lanes
 from gateway.workers.loop import Loop
@@ -61,6 +63,8 @@ class Background:
         syncs = CatalogueSyncs(
             self._pool, settings, lambda record: adapt(record, transport, keys)[0]
         )
+        outlets = await stack.enter_async_context(open_outlets(settings.alerts))
+        alerts = BackgroundAlerts(self._pool, settings, outlets)
         books = BackgroundAudit(self._pool, settings.audit.every_ms)
         for loop in (
             Loop("sweep", self._sweep),
@@ -72,6 +76,7 @@ class Background:
             Loop("repeats", self._forget_repeats),
             Loop("syncs", syncs.work),
             Loop("audit", books.work),
+            Loop("alerts", alerts.work),
         ):
             loop.start()
             stack.push_async_callback(loop.stop)

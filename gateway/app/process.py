@@ -2,8 +2,8 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +25,7 @@ from gateway.spool import Spool
 from gateway.store import roles, versions
 from gateway.wakeups import Wakeups
 from gateway.web.internal import internal_app
+from gateway.workers.heartbeat import Heartbeat
 from gateway.workers.loop import Loop
 from schemas.config import Role
 
@@ -110,6 +111,7 @@ class Gateway:
         replays = Loop("spool", Replays(self._pool, spool, recorder).work)
         replays.start()
         stack.push_async_callback(replays.stop)
+        stack.push_async_callback(self._start_heartbeat(spool))
         if self._role is not Role.WEB:
             self._background = Background(core)
         self._wakeups = Wakeups(self._redis_url, mark, self._background)
@@ -126,6 +128,19 @@ class Gateway:
         await self._front.start(stack, self._public)
         if self._settings.ops.port is not None:
             self.console_url = await open_console(stack, core, self._redis_url)
+
+    def _start_heartbeat(self, spool: Spool) -> Callable[[], Awaitable[None]]:
+        """Begin to say that this process lives; returns what ends that."""
+        heartbeat = Heartbeat(self._pool, self._role, spool)
+        beats = Loop("heartbeat", heartbeat.work)
+        beats.start()
+
+        async def end() -> None:
+            await beats.stop()
+            with suppress(*UNREACHABLE):
+                await heartbeat.end()
+
+        return end
 
     def orders_waiting(self, provider_ids: Iterable[int]) -> None:
         """Orders are waiting to be sent, by this process or by another."""

@@ -16,6 +16,8 @@ from schemas.upstream import UpstreamBalance
 
 log = structlog.get_logger()
 
+_LONGEST_REASON = 300
+
 
 async def take_balance_read(pool: Pool, record: ProviderRecord, interval_ms: int) -> float:
     """Take the next look at what an account holds, before any other process does.
@@ -28,6 +30,13 @@ async def take_balance_read(pool: Pool, record: ProviderRecord, interval_ms: int
         if not wait:
             await spend_read(conn, record)
     return wait
+
+
+async def note_silence(pool: Pool, record: ProviderRecord, reason: str, again_ms: int) -> None:
+    """An account could not be asked: keep since when and why, and ask again sooner than usual."""
+    text = reason.replace("\0", "\ufffd").encode("utf-8", "replace").decode()[:_LONGEST_REASON]
+    async with pool.acquire() as conn:
+        await providers.set_provider_unanswered(conn, record.id, text, again_ms)
 
 
 async def read_balance(

@@ -9,7 +9,7 @@ import structlog
 
 from gateway.metrics import CONTRADICTIONS
 from gateway.orders.lifecycle import move
-from gateway.store import attempts, doubts
+from gateway.store import attempts, doubts, facts
 from gateway.store.connection import Connection
 from schemas.doubts import TriedAttempt
 from schemas.orders import LIVE_ATTEMPTS, AttemptState, Order, OrderChange, OrderState, Placement
@@ -49,6 +49,7 @@ async def contradict(
         again = free and order.state in (OrderState.QUEUED, OrderState.REVIEW)
         state = AttemptState.PLACED if again else attempt.state
         await doubts.set_attempt_decided(conn, order.id, number, state, upstream_id, _LATE)
+    await facts.insert_contradiction(conn, order.id, number, provider.id, upstream_id)
     _tell(provider, order, attempt, number, upstream_id)
     if attempt is None or order.state not in _SENT_AGAIN:
         return []

@@ -123,11 +123,28 @@ async def set_provider_balance(
 ) -> None:
     """What an account was just said to hold, if it still counts in that currency."""
     await conn.execute(
-        """update provider set balance = $2, balance_at = now()
+        """update provider
+              set balance = $2, balance_at = now(), unanswered_since = null,
+                  unanswered_reason = null
             where id = $1 and currency = $3""",
         provider_id,
         balance,
         currency,
+    )
+
+
+async def set_provider_unanswered(
+    conn: Connection, provider_id: int, reason: str, again_ms: int
+) -> None:
+    """An account could not be asked what it holds; it is asked again in ``again_ms`` at latest."""
+    await conn.execute(
+        """update provider
+              set unanswered_since = coalesce(unanswered_since, now()), unanswered_reason = $2,
+                  balance_due_at = least(balance_due_at, now() + $3 * interval '1 ms')
+            where id = $1""",
+        provider_id,
+        reason,
+        again_ms,
     )
 
 

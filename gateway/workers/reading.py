@@ -6,7 +6,7 @@ from decimal import Decimal
 import structlog
 
 from gateway.breaker import Breaker
-from gateway.catalogue.balances import read_balance, take_balance_read
+from gateway.catalogue.balances import note_silence, read_balance, take_balance_read
 from gateway.catalogue.spending import OverBudget
 from gateway.metrics import READS_BREAKER_STATE
 from gateway.orders.tracking import BATCH, Tracker
@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 #: A read without an answer pauses reading for so many seconds at most; sending is not concerned.
 _LONGEST_PAUSE = 30.0
+#: An account that did not say what it holds is asked again in this part of the usual time.
+_SOONER = 5
 
 
 class TrackingLane:
@@ -105,6 +107,8 @@ class BalanceLane:
             return over.seconds
         except ProviderError as error:
             log.warning("balance.failed", provider=self.record.name, reason=str(error))
+            again_ms = self._interval_ms // _SOONER
+            await note_silence(self._pool, self.record, str(error), again_ms)
             return self._idle
         if balance is None:
             return self._idle

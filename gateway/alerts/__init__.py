@@ -1,0 +1,1 @@
+"""Alerts without Prometheus: the gateway itself tells operators of the trouble that matters."""
