@@ -98,4 +98,6 @@ def _reason(error: Exception) -> str:
             return f"the server refuses user and password ({error.code})"
         case aiosmtplib.SMTPResponseException():
             return f"{type(error).__name__}: {error.code} {' '.join(error.message.split())[:200]}"
+        case aiosmtplib.SMTPException() if "STARTTLS" in str(error):
+            return "the server offers no STARTTLS, and a password goes only over TLS"
     return type(error).__name__

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from gateway.cli import (
+    alerts,
     audits,
     backups,
     changes,
@@ -51,6 +52,7 @@ _GROUPS = (
     operators,
     ranges,
     audits,
+    alerts,
     backups,
     engines,
     databases,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gateway.backups.creating import Source, create_backup, prune
+from gateway.backups.noting import note_made, note_verified
 from gateway.backups.record import LAST_BACKUP, BackupRecord, read_record
 from gateway.backups.restoring import Moment, Outcome, Restored, restore, verify
 from gateway.cli.session import (
@@ -25,7 +26,7 @@ from gateway.cli.session import (
 )
 from gateway.config import Settings, data_dir_of
 from gateway.database import connect
-from gateway.embedded import archive_folder, superuser_url
+from gateway.embedded import EmbeddedError, archive_folder, superuser_url
 from gateway.embedded.files import write_private
 from gateway.errors import UserError
 from gateway.log import configure_logging
@@ -105,7 +106,10 @@ async def _copy(settings: Settings, folder: Path) -> Path:
     url = owner.get_secret_value() if owner else database_url_of(settings)
     pool = await connect(settings, url)
     try:
-        return await create_backup(_source(settings, pool, url), folder, tell)
+        made = await create_backup(_source(settings, pool, url), folder, tell)
+        if not await note_made(pool, read_record(made), made):
+            tell("not noted in the database: it is not migrated, or away")
+        return made
     finally:
         await pool.close()
 
@@ -146,11 +150,32 @@ def _verify(arguments: argparse.Namespace) -> int:
     configure_logging("warning", settings_of(arguments).log.format)
     damaged, outcome = run_to_its_end(verify(arguments.backup, quick=arguments.quick, tell=tell))
     sound = not damaged and (outcome is None or outcome.audit.ok)
+    if sound and outcome is not None:
+        _note_verified(arguments)
     shown: dict[str, Any] = {"ok": sound, "damaged": damaged}
     if outcome is not None:
         shown |= _outcome(outcome)
     show(arguments, shown, text=lambda: _verdict(damaged, outcome))
     return 0 if sound else 1
+
+
+def _note_verified(arguments: argparse.Namespace) -> None:
+    """Tell the database that a backup restores, where it can be reached from here."""
+    settings = settings_of(arguments)
+
+    async def note(url: str) -> bool:
+        pool = await connect(settings, url)
+        try:
+            return await note_verified(pool, read_record(arguments.backup))
+        finally:
+            await pool.close()
+
+    try:
+        noted = asyncio.run(note(database_url_of(settings)))
+    except (UserError, EmbeddedError):
+        noted = False
+    if not noted:
+        tell("not noted in a database: none that knows this backup was reached")
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""Noting in the database which backups were made and proven, so that their age is known.
+
+A backup is good without a note: what cannot be noted is told, and is no failure.
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+import asyncpg
+
+from gateway.backups.record import BackupRecord
+from gateway.database import UNREACHABLE
+from gateway.store import backups as store
+from gateway.store.connection import Pool
+
+#: An older version's database has no place for notes yet, or its role may not write.
+_NO_PLACE = (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError)
+
+
+async def note_made(pool: Pool, record: BackupRecord, path: Path) -> bool:
+    """Note a backup that was just made; whether that was possible."""
+    try:
+        async with pool.acquire() as conn:
+            finished_at = datetime.fromisoformat(record.finished_at)
+            await store.insert_backup(conn, finished_at, str(path), record.bytes)
+    except (*_NO_PLACE, *UNREACHABLE):
+        return False
+    return True
+
+
+async def note_verified(pool: Pool, record: BackupRecord) -> bool:
+    """Note that a backup was proven; False when this database knows nothing of its making."""
+    try:
+        async with pool.acquire() as conn:
+            finished_at = datetime.fromisoformat(record.finished_at)
+            return await store.set_backup_verified(conn, finished_at)
+    except (*_NO_PLACE, *UNREACHABLE):
+        return False
