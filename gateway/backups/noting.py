@@ -14,7 +14,11 @@ from gateway.store import backups as store
 from gateway.store.connection import Pool
 
 #: An older version's database has no place for notes yet, or its role may not write.
-_NO_PLACE = (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError)
+_NOT_POSSIBLE: tuple[type[Exception], ...] = (
+    asyncpg.UndefinedTableError,
+    asyncpg.InsufficientPrivilegeError,
+    *UNREACHABLE,
+)
 
 
 async def note_made(pool: Pool, record: BackupRecord, path: Path) -> bool:
@@ -23,7 +27,7 @@ async def note_made(pool: Pool, record: BackupRecord, path: Path) -> bool:
         async with pool.acquire() as conn:
             finished_at = datetime.fromisoformat(record.finished_at)
             await store.insert_backup(conn, finished_at, str(path), record.bytes)
-    except (*_NO_PLACE, *UNREACHABLE):
+    except _NOT_POSSIBLE:
         return False
     return True
 
@@ -34,5 +38,5 @@ async def note_verified(pool: Pool, record: BackupRecord) -> bool:
         async with pool.acquire() as conn:
             finished_at = datetime.fromisoformat(record.finished_at)
             return await store.set_backup_verified(conn, finished_at)
-    except (*_NO_PLACE, *UNREACHABLE):
+    except _NOT_POSSIBLE:
         return False

@@ -8,7 +8,9 @@ import pytest
 from gateway.alerts.channels import open_outlets
 from gateway.alerts.delivering import deliver, pause_after
 from gateway.alerts.watching import look, standing
-from gateway.metrics import ALERT_MESSAGES
+from gateway.catalogue.balances import note_silence
+from gateway.metrics import ALERT_MESSAGES, ALERTS_OPEN, BACKUP_AGE
+from gateway.store import providers
 from gateway.store.connection import Pool
 from gateway.workers.alerting import BackgroundAlerts
 from schemas.alerts import AlertKind
@@ -178,8 +180,6 @@ async def test_the_facts_of_a_shop_in_trouble_are_seen(pool: Pool, world: World)
 
 
 async def test_the_loop_of_a_process_shows_what_is_open(pool: Pool, bot: Twin) -> None:
-    from gateway.metrics import ALERTS_OPEN, BACKUP_AGE
-
     settings = _settings(bot)
     await pool.execute("insert into backup values (now() - interval '1 hour', '/b', 1)")
     await _break(pool)
@@ -190,10 +190,9 @@ async def test_the_loop_of_a_process_shows_what_is_open(pool: Pool, bot: Twin) -
     assert len(bot.got) == 1
 
 
-async def test_a_gateway_tells_of_a_provider_without_funds_and_leaves_no_sign_of_life_behind(
+async def test_a_gateway_tells_what_is_wrong_and_leaves_no_sign_of_life_behind(
     pool: Pool, open_gateway: OpenGateway, receiver: Twin
 ) -> None:
-    await pool.execute("insert into contradiction values (17, 1, 1, '77')")
     alerts = {"every_ms": 100, "webhook": {"url": receiver.url, "secret": SECRET}}
     async with open_gateway(alerts=alerts):
         await _break(pool)
@@ -210,9 +209,6 @@ async def test_a_gateway_tells_of_a_provider_without_funds_and_leaves_no_sign_of
 async def test_an_account_that_stops_answering_is_noted_until_it_answers(
     pool: Pool, world: World, answered: bool
 ) -> None:
-    from gateway.catalogue.balances import note_silence
-    from gateway.store import providers
-
     record = await world.provider("http://127.0.0.1:9")
     await note_silence(pool, record, "no answer\0", 1000)
     since = await pool.fetchval("select unanswered_since from provider")
