@@ -47,6 +47,7 @@ class Answer:
     status: int
     text: str = field(repr=False)
     location: str = ""
+    date: str = ""  # when the other side says that it was sent
 
 
 class _TooLarge(Exception):
@@ -89,6 +90,7 @@ class _Witness:
     headers_sent: bool = False
     status: int | None = None
     location: str = ""
+    date: str = ""
     retry_after: int | None = None
     kept: bytearray = field(default_factory=bytearray)
 
@@ -181,6 +183,7 @@ class Transport:
             status=witness.status or 0,
             text=text,
             location=masked(witness.location, secret),
+            date=witness.date,
         )
 
     async def _open_session(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
@@ -214,6 +217,7 @@ class Transport:
         ) as response:
             witness.status = response.status
             witness.location = response.headers.get("Location", "")[:500]
+            witness.date = response.headers.get("Date", "")[:100]
             witness.retry_after = _read_retry_after(response.headers.get("Retry-After"))
             async for chunk in response.content.iter_any():
                 witness.kept += chunk

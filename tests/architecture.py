@@ -18,6 +18,7 @@ PACKAGES = ("schemas", "providers", "gateway")
 _EDGES = frozenset({"web", "workers", "cli"})
 _USE_CASES = frozenset(
     {"orders", "catalogue", "money", "resellers", "backups", "operators", "alerts", "reports"}
+    | {"doctor"}
 )
 
 _SQL_CALLS = frozenset({"execute", "executemany", "fetch", "fetchrow", "fetchval", "copy_to_table"})

@@ -1,5 +1,7 @@
 """What a backup needs to know of a server, and what a restored database is told."""
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,6 +32,37 @@ async def get_server(conn: Connection) -> Server:
     )
     assert row is not None
     return Server(**row)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHealth:
+    """What decides whether a server may hold money; ``settings`` as this session has them."""
+
+    version: str
+    version_number: int
+    role: str
+    superuser: bool
+    owns: bool
+    settings: dict[str, str]
+    now: datetime
+
+
+async def get_server_health(conn: Connection, settings: Collection[str]) -> ServerHealth:
+    """The server of a connection, with these settings of it."""
+    row = await conn.fetchrow(
+        """select current_setting('server_version') as version,
+                  current_setting('server_version_num')::int as version_number,
+                  rolname as role, rolsuper as superuser,
+                  coalesce((select pg_has_role(relowner, 'member') from pg_class
+                             where oid = to_regclass('entry')), false) as owns,
+                  (select json_object_agg(name, setting) from pg_settings
+                    where name = any($1)) as settings,
+                  clock_timestamp() as now
+             from pg_roles where rolname = current_user""",
+        list(settings),
+    )
+    assert row is not None
+    return ServerHealth(**(dict(row) | {"settings": json.loads(row["settings"])}))
 
 
 async def get_last_order_id(conn: Connection) -> int:
