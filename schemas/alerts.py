@@ -16,6 +16,7 @@ class AlertKind(StrEnum):
     BACKUP_TOO_OLD = "backup-too-old"
     SPOOL_HOLDS_ENTRIES = "spool-holds-entries"
     CONTRADICTION = "contradiction"
+    ORDERING_STOPPED = "ordering-stopped"
 
 
 class AlertEvent(StrEnum):

@@ -16,6 +16,7 @@ from gateway.store.facts import (
 )
 from schemas.alerts import AlertKind
 from schemas.money import UNIT, format_amount
+from schemas.resellers import OrderingStop
 
 #: A process that has said nothing for so long has ended, or hangs.
 SILENT_AFTER = timedelta(seconds=60)
@@ -49,6 +50,7 @@ class Facts:
     backup: BackupState
     processes: Sequence[ProcessState]
     contradicted: Sequence[Contradicted]
+    stops: Sequence[OrderingStop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def troubles(facts: Facts, limits: Limits) -> list[Trouble]:
         *_of_backup(facts.backup, facts.now, limits.backup_age),
         *_of_spools(facts.processes, facts.now),
         *map(_contradiction, facts.contradicted),
+        *(_stop(stop) for stop in facts.stops if stop.reseller is None),
     ]
     return [one._replace(summary=_one_line(one.summary)) for one in found]
 
@@ -184,6 +187,12 @@ def _contradiction(found: Contradicted) -> Trouble:
         f"{found.provider} took {found.number} attempts that were decided otherwise, of the "
         f"orders {orders}: they may run twice, or were paid back",
     )
+
+
+def _stop(stop: OrderingStop) -> Trouble:
+    """Somebody has stopped ordering for all. For one reseller it is no trouble, but a measure."""
+    words = f"ordering is stopped for all, by {stop.actor}: {stop.reason}"
+    return Trouble(AlertKind.ORDERING_STOPPED, "", words)
 
 
 def duration(span: timedelta) -> str:

@@ -24,6 +24,7 @@ HOLD: dict[AlertKind, timedelta] = {
     AlertKind.BACKUP_TOO_OLD: timedelta(0),
     AlertKind.SPOOL_HOLDS_ENTRIES: timedelta(minutes=10),
     AlertKind.CONTRADICTION: timedelta(0),
+    AlertKind.ORDERING_STOPPED: timedelta(minutes=1),
 }
 
 

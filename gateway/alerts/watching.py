@@ -9,7 +9,7 @@ import structlog
 from gateway.alerts.conditions import CONTRADICTED_FOR, Facts, Limits, troubles
 from gateway.alerts.deciding import Plan, decide
 from gateway.store import alerts as store
-from gateway.store import backups, facts, processes
+from gateway.store import backups, facts, ordering_stops, processes
 from gateway.store.connection import Connection, Pool, transaction
 from schemas.alerts import Alert, AlertEvent, Undelivered
 from schemas.config import SettingsModel
@@ -79,6 +79,7 @@ async def _facts(conn: Connection, now: datetime) -> Facts:
         backup=await backups.get_backup_state(conn),
         processes=await processes.list_processes(conn),
         contradicted=await facts.list_contradicted(conn, CONTRADICTED_FOR),
+        stops=await ordering_stops.list_ordering_stops(conn),
     )
 
 

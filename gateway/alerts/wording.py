@@ -18,6 +18,7 @@ _COMMANDS: dict[AlertKind, str] = {
     AlertKind.BACKUP_TOO_OLD: "smm-gateway backup create",
     AlertKind.SPOOL_HOLDS_ENTRIES: "smm-gateway doctor",
     AlertKind.CONTRADICTION: "smm-gateway review list",
+    AlertKind.ORDERING_STOPPED: "smm-gateway ordering show",
 }
 _ADVICE: dict[AlertKind, str] = {
     AlertKind.PROVIDER_DOWN: "look whether the panel is up and its key still works",
@@ -28,6 +29,7 @@ _ADVICE: dict[AlertKind, str] = {
     AlertKind.BACKUP_TOO_OLD: "make a backup, then mend what should have made it",
     AlertKind.SPOOL_HOLDS_ENTRIES: "look at the gateway's log (spool.*) and its disk",
     AlertKind.CONTRADICTION: "look at the panel for what runs twice or was paid back",
+    AlertKind.ORDERING_STOPPED: "start it again once its reason is gone: `ordering start`",
 }
 _WORDS = {
     AlertEvent.OPEN: "ALERT",

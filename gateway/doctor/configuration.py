@@ -7,7 +7,13 @@ from pydantic import BaseModel, SecretStr
 
 from gateway.doctor.line import Line, fail, ok, warn
 from gateway.sealing import BadMasterKeys, MasterKeys
-from schemas.config import HttpSettings, InternalSettings, SecuritySettings, SettingsModel
+from schemas.config import (
+    HttpSettings,
+    InternalSettings,
+    OpsSettings,
+    SecuritySettings,
+    SettingsModel,
+)
 
 #: Random texts of 32 characters have more different ones than this.
 _FEW_CHARACTERS = 12
@@ -47,6 +53,26 @@ def of_listeners(http: HttpSettings, internal: InternalSettings) -> Iterable[Lin
             f"on {internal.host}: who reaches it reads the metrics",
             "keep it within a network of your own, or set internal.host to 127.0.0.1",
         )
+
+
+def of_console(ops: OpsSettings) -> Iterable[Line]:
+    """Who can reach the console for operators, where it is on."""
+    if ops.port is None:
+        return
+    if ops.development:
+        yield warn(
+            "console",
+            "it is in development: plain http, and no second factor",
+            "set ops.development to false, and ops.url to its address behind TLS",
+        )
+    elif ops.url is None or (not ops.trusted_proxies and not is_loopback(ops.host)):
+        yield fail(
+            "console",
+            f"it is on {ops.host}, and no proxy with TLS is before it",
+            "set ops.url to its https address, and ops.trusted_proxies to the proxy's",
+        )
+    else:
+        yield ok("console", f"behind {ops.url}")
 
 
 def is_loopback(host: str) -> bool:

@@ -31,6 +31,7 @@ def examine_here(
     made_here = given.security.pepper is None and used.security.pepper is not None
     return [
         *configuration.of_listeners(used.http, used.internal),
+        *configuration.of_console(used.ops),
         *configuration.of_secrets(used.security, made_here=made_here),
         *machine.of_files(
             [data_dir / name for name in private], config, configuration.secrets_in(given)

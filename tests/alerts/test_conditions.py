@@ -16,6 +16,7 @@ from gateway.store.facts import (
 )
 from schemas.alerts import AlertKind
 from schemas.money import UNIT
+from schemas.resellers import OrderingStop
 
 _NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -31,6 +32,7 @@ _WELL = Facts(
     backup=BackupState(_NOW - _HOUR, None, _NOW - 99 * _HOUR, _NOW),
     processes=[_PROCESS],
     contradicted=[],
+    stops=[],
 )
 
 
@@ -125,6 +127,14 @@ def test_a_contradiction_names_provider_and_orders() -> None:
     found = _one(replace(_WELL, contradicted=[Contradicted("main", 2, [17, 12])]))
     assert (found.kind, found.subject) == (AlertKind.CONTRADICTION, "main")
     assert "17, 12" in found.summary
+
+
+def test_ordering_that_is_stopped_for_all_is_trouble_and_for_one_it_is_not() -> None:
+    stop = OrderingStop(None, "the panels are down", "ada", _NOW)
+    found = _one(replace(_WELL, stops=[stop]))
+    assert found.kind is AlertKind.ORDERING_STOPPED
+    assert "by ada: the panels are down" in found.summary
+    assert troubles(replace(_WELL, stops=[replace(stop, reseller="acme")]), _LIMITS) == []
 
 
 def test_a_panel_s_words_stay_one_line() -> None:

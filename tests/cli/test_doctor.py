@@ -212,6 +212,8 @@ def _expect(faults: list[tuple[str, str, str]], fault: tuple[str, str, str]) -> 
             ("fail", "proxy", "anybody may claim any address"),
         ),
         ({"internal__host": "0.0.0.0"}, ("warn", "internal listener", "reads the metrics")),
+        ({"ops__port": "0", "ops__development": "true"}, ("warn", "console", "development")),
+        ({"ops__port": "0"}, ("fail", "console", "no proxy with TLS")),
         ({"security__pepper": None}, ("fail", "pepper", "there is none")),
         ({"security__pepper": "abc" * 12}, ("fail", "pepper", "not random")),
         ({"security__master_keys": None}, ("fail", "master keys", "there is none")),
@@ -290,14 +292,14 @@ async def test_a_server_that_may_lose_what_it_has_acknowledged_is_told(
 
 async def test_a_valkey_that_forgets_limits_is_told(deployment: Deployment, redis_url: str) -> None:
     client = open_client(redis_url, timeout_seconds=5)
-    before = (await client.config_get("maxmemory*")).items()
+    before = await client.config_get("maxmemory*")
     try:
         await client.config_set("maxmemory", "1gb")
         await client.config_set("maxmemory-policy", "allkeys-lru")
         faults = await deployment.faults()
     finally:
         for name in ("maxmemory", "maxmemory-policy"):
-            await client.config_set(name, dict(before)[name])
+            await client.config_set(name, str(before[name]))
         await close_client(client)
     _expect(faults, ("warn", "valkey", "allkeys-lru"))
 
