@@ -66,7 +66,7 @@ def troubles(facts: Facts, limits: Limits) -> list[Trouble]:
     found = [
         *(trouble for account in facts.providers for trouble in _of_provider(account, facts.now)),
         *_of_orders(facts),
-        *_of_audit(facts.audit, facts.backup.began_at, facts.now, limits.audit_every),
+        *_of_audit(facts.audit, facts.now, limits.audit_every),
         *_of_backup(facts.backup, facts.now, limits.backup_age),
         *_of_spools(facts.processes, facts.now),
         *map(_contradiction, facts.contradicted),
@@ -144,15 +144,13 @@ def _orders(number: int) -> str:
     return "1 order needs" if number == 1 else f"{number} orders need"
 
 
-def _of_audit(
-    audit: AuditState, began_at: datetime, now: datetime, every: timedelta
-) -> Iterable[Trouble]:
+def _of_audit(audit: AuditState, now: datetime, every: timedelta) -> Iterable[Trouble]:
     if audit.broken:
         rows = "1 row is" if audit.broken == 1 else f"{audit.broken} rows are"
         yield Trouble(AlertKind.AUDIT_FAILURE, "", f"the audit found that {rows} broken")
         return
     late = max(every * _AUDIT_INTERVALS, _AUDIT_AT_LEAST)
-    if now - (audit.ran_at or began_at) > late and audit.ran_at is not None:
+    if audit.ran_at is not None and now - audit.ran_at > late:
         age = duration(now - audit.ran_at)
         yield Trouble(AlertKind.AUDIT_FAILURE, "", f"the audit has not run for {age}")
 

@@ -1,6 +1,5 @@
 """Mail: a message to each recipient over the operator's own mail server."""
 
-import ipaddress
 from email.message import EmailMessage
 from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
@@ -10,6 +9,7 @@ import structlog
 
 from gateway.alerts.outlet import NotDelivered
 from gateway.alerts.wording import text, title
+from gateway.loopback import is_loopback
 from schemas.alert_settings import EmailSettings
 from schemas.alerts import Channel, Message
 
@@ -58,7 +58,7 @@ class Mail:
             raise NotDelivered(_reason(error)) from None
 
     def _client(self) -> aiosmtplib.SMTP:
-        safe_without = self._password is None or _is_here(self._host)
+        safe_without = self._password is None or is_loopback(self._host)
         return aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
@@ -79,13 +79,6 @@ class Mail:
         letter["Auto-Submitted"] = "auto-generated"
         letter.set_content(text(message))
         return letter
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _reason(error: Exception) -> str:

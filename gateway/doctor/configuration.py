@@ -1,11 +1,11 @@
 """What the settings alone tell: listeners, secrets and exchange rates. Pure."""
 
-import ipaddress
 from collections.abc import Iterable
 
 from pydantic import BaseModel, SecretStr
 
 from gateway.doctor.line import Line, fail, ok, warn
+from gateway.loopback import is_loopback
 from gateway.sealing import BadMasterKeys, MasterKeys
 from schemas.config import (
     HttpSettings,
@@ -73,14 +73,6 @@ def of_console(ops: OpsSettings) -> Iterable[Line]:
         )
     else:
         yield ok("console", f"behind {ops.url}")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens there."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def of_secrets(security: SecuritySettings, *, made_here: bool) -> Iterable[Line]:

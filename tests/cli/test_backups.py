@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -319,3 +320,37 @@ def test_so_many_ids_are_passed_over_as_may_have_been_told() -> None:
     assert ids_to_skip(1) == 1_000_000
     assert ids_to_skip(5_000_000) == 5_000_000
     assert ids_to_skip(900_000_000) == 20_000_000
+
+
+async def test_the_database_knows_which_backups_were_made_and_proven(
+    shop: Shop, backup: Path, copy: Path
+) -> None:
+    record = read_record(backup)
+
+    async def proven() -> bool | None:
+        async with shop.world.pool.acquire() as conn:
+            row = await conn.fetchrow(
+                "select path, bytes, verified_at is not null from backup where finished_at = $1",
+                datetime.fromisoformat(record.finished_at),
+            )
+        assert row is not None
+        assert tuple(row)[:2] == (str(backup), record.bytes)
+        return bool(row[2])
+
+    assert not await proven()
+    done = await shop.command.run("backup", "verify", "--quick", backup)
+    assert done.code == 0
+    assert not await proven()  # checksums are no proof that it restores
+    done = await shop.command.run("backup", "verify", copy)  # wherever it was copied to
+    assert done.code == 0, done
+    assert "not noted" not in done.error
+    assert await proven()
+
+
+async def test_a_backup_is_good_also_where_nobody_can_note_it(
+    shop: Shop, backup: Path, tmp_path: Path
+) -> None:
+    nowhere = {"data_dir": str(tmp_path / "none"), "backup__archive_dir": None}
+    done = await shop.command.run("backup", "verify", backup, **nowhere)
+    assert done.code == 0, done
+    assert "not noted in a database" in done.error

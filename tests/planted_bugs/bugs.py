@@ -733,6 +733,36 @@ BUGS = (
         after="for c in there}",
         test=_SLOW,
     ),
+    Bug(
+        name="an alert is told before it has lasted",
+        file="gateway/alerts/deciding.py",
+        before="return AlertEvent.OPEN if now - alert.since >= HOLD[alert.kind] else None",
+        after="return AlertEvent.OPEN",
+        test="tests/alerts/test_deciding.py::test_what_passes_by_itself_is_never_told",
+    ),
+    Bug(
+        name="the password of a mail server goes in clear",
+        file="gateway/alerts/mail.py",
+        before="safe_without = self._password is None or is_loopback(self._host)",
+        after="safe_without = True",
+        test="tests/alerts/test_channels.py::test_a_password_is_not_sent_without_tls_to_another_machine",
+    ),
+    Bug(
+        name="a message that was sent takes the one along that has replaced it",
+        file="gateway/store/alerts.py",
+        before="delete from alert_message where id = $1",
+        after="delete from alert_message where id is not null and $1 <> ''",
+        test="tests/alerts/test_watching.py::"
+        "test_a_message_that_was_replaced_while_it_was_sent_does_not_take_the_new_one_along",
+    ),
+    Bug(
+        name="the doctor takes a listener without TLS for ready",
+        file="gateway/doctor/configuration.py",
+        before="    elif is_loopback(http.host):",
+        after="    elif http.host:",
+        test="tests/cli/test_doctor.py::test_a_fault_in_the_settings_has_its_line",
+        shows="without TLS",
+    ),
 )
 
 #: Mutants that break code which is not there yet, by what it is.
