@@ -62,7 +62,8 @@ class Spool:
         entries = self._entries.values()
         return [e for e in entries if e.kind == kind and e.number not in self._held]
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
         """How many entries the database does not know yet."""
         return len(self._entries)
 

@@ -175,6 +175,14 @@ def _leaves(model: type[BaseModel], *path: str) -> Iterator[tuple[str, Any]]:
 _SAMPLES = {
     "SMM_EXCHANGE_RATES": '{"EUR": "1.08"}',
     "SMM_HTTP__TRUSTED_PROXIES": '["10.0.0.0/8"]',
+    "SMM_OPS__PORT": "8801",
+    "SMM_OPS__URL": "https://ops.example.com",
+    "SMM_OPS__TRUSTED_PROXIES": '["10.0.0.0/8"]',
+    "SMM_ALERTS__EMAIL__URL": "smtps://user:password@mail.example.com",
+    "SMM_ALERTS__EMAIL__SENDER": "gateway@example.com",
+    "SMM_ALERTS__EMAIL__RECIPIENTS": '["ops@example.com"]',
+    "SMM_ALERTS__WEBHOOK__URL": "https://example.com/hooks",
+    "SMM_ALERTS__WEBHOOK__SECRET": f"whsec_{'A' * 44}",
 }
 _SAMPLE = "a text of more than thirty-two characters"
 

@@ -31,7 +31,7 @@ class Heartbeat:
             host=self._host,
             pid=os.getpid(),
             version=version("smm-gateway"),
-            spool_entries=len(self._spool),
+            spool_entries=self._spool.size,
         )
         async with self._pool.acquire() as conn:
             await processes.insert_beat(conn, beat)
