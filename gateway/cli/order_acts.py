@@ -5,15 +5,19 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
+from gateway.cli.jobs import show_asked
 from gateway.cli.order_filters import filter_flags, filter_of, require_names
 from gateway.cli.progress import ProgressBar
 from gateway.cli.session import acting_flags, number, run_with_database, show, warrant_of
 from gateway.config import Settings
 from gateway.errors import UserError
+from gateway.operators.job_kinds import bulk_arguments
+from gateway.operators.jobs import ask_for_job
 from gateway.orders.bulk import Bulk, find_orders, run_bulk
 from gateway.orders.operator_acts import act_on_order, add_note
 from gateway.store.connection import Pool
 from schemas.doubts import Decision
+from schemas.jobs import JobKind
 from schemas.money import format_amount
 from schemas.order_work import Deed, Effect, OrderAction, Result
 
@@ -51,6 +55,7 @@ def add_verbs(verbs: Any, flags: argparse.ArgumentParser) -> None:
     many.add_argument("--as", dest="decision", choices=_DECISIONS, help="what to resolve them as")
     _add_amount(many, required=False)
     many.add_argument("--apply", action="store_true", help="do it")
+    many.add_argument("--background", action="store_true", help="with --apply: by the workers")
     many.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _bulk(a, s, p)))
 
 
@@ -113,6 +118,10 @@ async def _bulk(arguments: argparse.Namespace, settings: Settings, pool: Pool) -
     order_ids = await find_orders(pool, wanted)
     if warrant.request is None:
         warrant = replace(warrant, request=str(uuid4()))
+    if arguments.apply and arguments.background:
+        given = bulk_arguments(order_ids, deed)
+        show_asked(arguments, await ask_for_job(pool, JobKind.BULK, given, warrant))
+        return 0
     with ProgressBar(f"{deed.action}:", len(order_ids)) as progress:
         done = await run_bulk(
             pool,

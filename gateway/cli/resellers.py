@@ -4,9 +4,11 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
+from gateway.catalogue.snapshot import Catalogue
 from gateway.cli.session import (
     acting_flags,
     amount,
+    number,
     printing_flags,
     run_with_database,
     show,
@@ -17,6 +19,7 @@ from gateway.errors import UserError
 from gateway.resellers import accounts
 from gateway.resellers.adjusting import move_money
 from gateway.resellers.terms import limit_text, read_limit
+from gateway.resellers.viewing import view_as
 from gateway.store import resellers as store
 from gateway.store.connection import Pool
 from schemas.money import format_amount, micros_from
@@ -50,6 +53,12 @@ def add_commands(commands: Any) -> None:
     adjusted.add_argument("name")
     adjusted.add_argument("amount", help="like 12.50, or -12.50 to take it")
     adjusted.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _adjust(a, s, p)))
+    viewed = verbs.add_parser(
+        "view", parents=[flags, acting], help="what it sees itself; that you looked is logged"
+    )
+    viewed.add_argument("name")
+    viewed.add_argument("--limit", type=number, default=20, help="orders (20)")
+    viewed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _view(a, p)))
     shown = verbs.add_parser("show", parents=[flags], help="one reseller")
     shown.add_argument("name")
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
@@ -189,4 +198,20 @@ async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
             credit_limit=owed,
         )
     show(arguments, _reseller(changed))
+    return 0
+
+
+async def _view(arguments: argparse.Namespace, pool: Pool) -> int:
+    view = await view_as(
+        pool, Catalogue(), arguments.name, warrant_of(arguments), limit=arguments.limit
+    )
+    if arguments.json:
+        orders = {str(number): told for number, told in view.orders.items()}
+        show(arguments, view.balance | {"services": view.services, "orders": orders})
+        return 0
+    show(arguments, view.balance)
+    print()
+    show(arguments, view.services)
+    print()
+    show(arguments, [{"order": number, **told} for number, told in view.orders.items()])
     return 0

@@ -4,20 +4,23 @@ A long span is read in parts, each by a statement of its own, so that none takes
 who waits sees how far it is. Parts end with a month, so that no row is cut in two.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from gateway.errors import UserError
+from gateway.reports.sheets import sheet
 from gateway.store import reports as store
 from gateway.store.connection import Pool
+from schemas.money import UNIT, Micros
 from schemas.reports import Dimension, Period, ReportRow
 
 _LONGEST_DAYS = 3_700
 
 
 def months_between(first: date, last: date) -> list[tuple[date, date]]:
-    """The span from ``first`` to ``last``, both in it, cut at the ends of months: (from, before)."""
+    """The days ``first`` to ``last``, both in it, cut at the ends of months: (from, before)."""
     parts = []
     begin = first
     while begin <= last:
@@ -62,3 +65,20 @@ async def sales_report(
             )
         tell(place, len(parts))
     return rows
+
+
+def sales_sheet(rows: Iterable[ReportRow], dimension: Dimension) -> str:
+    """A report as CSV; amounts are numbers in the house currency."""
+    heads = ["begins", dimension, "orders", "quantity", "revenue", "refunds", "cost", "margin"]
+    return sheet(
+        heads,
+        (
+            [row.begins, row.key, row.orders, row.quantity]
+            + [_number(amount) for amount in (row.revenue, row.refunds, row.cost, row.margin)]
+            for row in rows
+        ),
+    )
+
+
+def _number(amount: Micros) -> Decimal:
+    return (Decimal(amount) / UNIT).quantize(Decimal("0.000001"))

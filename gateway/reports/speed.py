@@ -1,4 +1,4 @@
-"""How fast services are: the time to the start and to the end of recent orders, and who has slowed."""
+"""How fast services are: the time to start and to finish of recent orders, and who has slowed."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,9 @@ class ServicePace:
         )
 
 
-async def service_paces(conn: Connection, *, lately_hours: int, usual_days: int) -> list[ServicePace]:
+async def service_paces(
+    conn: Connection, *, lately_hours: int, usual_days: int
+) -> list[ServicePace]:
     """All services with recent orders, those that have slowed first."""
     hours = usual_days * 24
     usual = await store.list_service_speeds(conn, from_hours=hours, to_hours=lately_hours)

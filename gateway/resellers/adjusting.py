@@ -72,10 +72,8 @@ async def _ask(conn: Connection, move: MoneyMove, warrant: Warrant) -> int:
 
 async def _carry_out(
     conn: Connection, move: MoneyMove, warrant: Warrant, asked_by: str | None = None
-) -> Reseller:
-    """Move the money, and return whose it was before; ``asked_by`` is who asked for what the
-    warrant's operator confirms.
-    """
+) -> None:
+    """Move the money; ``asked_by`` is who asked for what the warrant's operator confirms."""
     reseller = await find_reseller(conn, move.reseller)
     reason = require_reason(warrant)
     book = await Book.open(conn, [reseller.id])
@@ -104,7 +102,6 @@ async def _carry_out(
         _ACTIONS[move.cause], subject, before={"balance": format_amount(before)}, after=after
     )
     await record(conn, act)
-    return reseller
 
 
 async def decide(
@@ -131,9 +128,10 @@ async def decide(
         if confirmed and asked.asked_by == warrant.actor.name:
             raise UserError("you have asked for this: another operator has to confirm it")
         await store.set_confirmation_decided(conn, confirmation_id, state, warrant.actor.name)
+        reseller = await find_reseller(conn, asked.reseller)
         if confirmed:
             own = replace(warrant, reason=asked.reason)
-            reseller = await _carry_out(conn, asked.move, own, asked_by=asked.asked_by)
+            await _carry_out(conn, asked.move, own, asked_by=asked.asked_by)
         else:
             subject = Subject("reseller", asked.reseller)
             after = {"confirmation": confirmation_id, "amount": format_amount(asked.amount)}

@@ -6,6 +6,7 @@ table's parts. A time is turned into an id first, because ids grow with it.
 """
 
 from gateway.store.connection import Connection, Record
+from gateway.store.order_times import BEFORE_TIME, FROM_TIME
 from schemas.order_records import OrderRecord
 from schemas.order_search import OrderFilter
 from schemas.orders import OrderState, WireStatus
@@ -20,21 +21,6 @@ _RECORD = """select o.id, r.name as reseller, o.service_id, o.service_type,
                join provider p on p.id = o.provider_id
                left join external_id x on x.order_id = o.id"""
 
-#: The first order that was accepted at a time or later. Ids are leased for ten minutes, so nearby
-#: orders may have their ids the other way round: a quarter of an hour is left on either side.
-_FIRST_ID = """(with recursive bounds (low, high) as (
-        select coalesce(min(id), 1)::bigint, coalesce(max(id), 0)::bigint + 1 from orders
-        union all
-        select case when later then low else middle + 1 end,
-               case when later then middle else high end
-          from (select low, high, (low + high) / 2 as middle, coalesce((
-                       select created_at >= {0} from orders
-                        where id >= (low + high) / 2 order by id limit 1), true) as later
-                  from bounds where low < high) halves)
-    select low from bounds where low >= high)"""
-_BEGIN = _FIRST_ID.format("{0}::timestamptz - interval '15 minutes'")
-_END = _FIRST_ID.format("{0}::timestamptz + interval '15 minutes'")
-
 _CONDITIONS = {
     "order_ids": "id = any({0}::int[])",
     "external_id": "id in (select order_id from external_id where external_id = {0}::text)",
@@ -46,8 +32,8 @@ _CONDITIONS = {
     "provider": "provider_id = (select id from provider where name = {0}::text)",
     "service_id": "service_id = {0}::int",
     "states": "state = any({0}::text[])",
-    "since": f"created_at >= {{0}}::timestamptz and id >= {_BEGIN}",
-    "until": f"created_at < {{0}}::timestamptz and id < {_END}",
+    "since": f"created_at >= {{0}}::timestamptz and id >= {FROM_TIME}",
+    "until": f"created_at < {{0}}::timestamptz and id < {BEFORE_TIME}",
 }
 
 

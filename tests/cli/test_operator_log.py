@@ -16,7 +16,8 @@ _NOT_LOGGED = {
     *("provider probe", "service list", "service show", "route list", "price list"),
     *("price preview", "change list", "change show", "order show", "order list"),
     *("refill list", "review list", "review show", "operator log", "range list", "range detach"),
-    "ordering show",
+    *("ordering show", "confirmation list", "report sales", "service speed", "provider funds"),
+    *("job list", "job show", "secret rotate", "secret new-key", "secret status"),
     *("embedded export", "embedded upgrade"),
 }
 
