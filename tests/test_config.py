@@ -175,6 +175,8 @@ def _leaves(model: type[BaseModel], *path: str) -> Iterator[tuple[str, Any]]:
 _SAMPLES = {
     "SMM_EXCHANGE_RATES": '{"EUR": "1.08"}',
     "SMM_HTTP__TRUSTED_PROXIES": '["10.0.0.0/8"]',
+    "SMM_OPERATORS__CONFIRM_ABOVE": "500",
+    "SMM_OPS__PORT": "8801",
 }
 _SAMPLE = "a text of more than thirty-two characters"
 

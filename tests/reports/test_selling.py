@@ -137,18 +137,16 @@ async def test_a_service_that_has_slowed_down_is_named(world: World, pool: Pool)
     provider = await world.provider("http://127.0.0.1:1/")
     slow, steady = [await world.service(provider, upstream_service=str(n)) for n in (1, 2)]
     async with pool.acquire() as conn:
-        for service, first in ((slow, 101), (steady, 201)):
-            await fill_finished(conn, [customer.id], service, 1, first=first, number=20)
-        for lower, upper, days in ((101, 110, 5), (201, 210, 5), (111, 120, 0), (211, 220, 0)):
-            hours = 8 if lower == 111 else 1
+        for service, first in ((slow, 101), (steady, 111), (slow, 201), (steady, 211)):
+            await fill_finished(conn, [customer.id], service, 1, first=first, number=10)
+        for lower, days, hours in ((101, 5, 1), (111, 5, 1), (201, 0, 8), (211, 0, 1)):
             await conn.execute(
                 """update orders
-                      set created_at = now() - $3 * interval '1 day' - interval '9 hours',
-                          ended_at = now() - $3 * interval '1 day' - interval '9 hours'
-                                     + $4 * interval '1 hour'
-                    where id between $1 and $2""",
+                      set created_at = now() - $2 * interval '1 day' - interval '9 hours',
+                          ended_at = now() - $2 * interval '1 day' - interval '9 hours'
+                                     + $3 * interval '1 hour'
+                    where id between $1 and $1 + 9""",
                 lower,
-                upper,
                 days,
                 hours,
             )

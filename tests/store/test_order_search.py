@@ -27,6 +27,7 @@ async def _filled(world: World, number: int) -> None:
         )
         await conn.execute("insert into external_id values ($1, 'my-7', 7)", buyers[1])
         await conn.execute("vacuum analyze orders")
+        await conn.execute("analyze external_id")
 
 
 def _at(minute: int) -> datetime:
@@ -77,7 +78,7 @@ async def test_among_many_no_search_reads_the_whole_table(world: World, pool: Po
     async with pool.acquire() as conn:
         for name, (wanted, _) in _CASES.items():
             plan = "\n".join(await list_search_plan(conn, wanted, 50))
-            assert "Seq Scan on orders" not in plan, f"{name}:\n{plan}"
+            assert "Seq Scan on orders_0" not in plan, f"{name}:\n{plan}"
         rare = await list_search_plan(conn, OrderFilter(link="https://a.example/none"), 50)
         assert "orders_0_link_provider_id" in "\n".join(rare), rare
 
