@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
+from zoneinfo import available_timezones
 
 from pydantic import (
     BaseModel,
@@ -257,6 +258,23 @@ class AuditSettings(_Section):
     every_ms: int = Field(default=300_000, ge=100)
 
 
+class OperatorSettings(_Section):
+    """Amounts above ``confirm_above``, in the house currency, need a second operator's word.
+
+    ``time_zone`` is where the days of reports begin, by its name, like Europe/Berlin.
+    """
+
+    confirm_above: Decimal | None = Field(default=None, ge=0)
+    time_zone: str = "UTC"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_a_time_zone(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"{name!r} is not a time zone, like Europe/Berlin")
+        return name
+
+
 class LogSettings(_Section):
     """``level`` is one of debug, info, warning, error."""
 
@@ -289,6 +307,7 @@ class SettingsModel(BaseModel):
     backup: BackupSettings = BackupSettings()
     audit: AuditSettings = AuditSettings()
     alerts: AlertSettings = AlertSettings()
+    operators: OperatorSettings = OperatorSettings()
     log: LogSettings = LogSettings()
 
     @field_validator("exchange_rates")

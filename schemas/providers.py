@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from schemas.money import Micros
+from schemas.operators import Role
 from schemas.secrets import Sealed
 
 
@@ -42,3 +43,10 @@ class ProviderRecord:
     balance: Micros | None = None
     balance_at: datetime | None = None
     secrets: Mapping[str, Sealed] = field(default_factory=dict)
+    alias: str | None = None
+
+    def name_for(self, role: Role) -> str:
+        """What an operator of that role sees: support staff never the name itself."""
+        if role.covers(Role.MANAGER):
+            return self.name
+        return self.alias or f"provider {self.id}"

@@ -260,12 +260,12 @@ def sizes_stay_within_walls(module: Module) -> Iterator[str]:
 
 
 #: A kind of provider is named by its adapter, by the registry, where an operator chooses one
-#: without naming it, and by the demo. In the accounts, "manual" is a way of paying.
+#: without naming it, and by the demo. In adjustments, "manual" is a way of paying.
 _KINDS_MAY_BE_NAMED = (
     "providers.registry",
     "gateway.cli.providers",
     "gateway.cli.demo",
-    "gateway.resellers.accounts",
+    "gateway.resellers.adjusting",
 )
 
 

@@ -59,8 +59,7 @@ def page() -> str:
     alone = [line for line in _lines(SettingsModel, meanings) if "." not in line.path]
     parts.append("## At the top\n\n" + _table(alone, about))
     for name, field in SettingsModel.model_fields.items():
-        model = field.annotation
-        if isinstance(model, type) and issubclass(model, BaseModel):
+        if (model := _section(field)) is not None:
             lines = list(_lines(model, meanings, f"{name}."))
             parts.append(f"## `{name}`\n\n{about.get(name, '')}\n\n" + _table(lines, about))
     return "\n".join(parts)
@@ -68,9 +67,17 @@ def page() -> str:
 
 def _lines(model: type[BaseModel], meanings: dict[str, str], prefix: str = "") -> Iterator[Line]:
     for name, field in model.model_fields.items():
-        kind = field.annotation
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        inner = _section(field)
+        if inner is None:
             yield Line(prefix + name, field, meanings.get(prefix + name, ""))
+        elif prefix:
+            yield from _lines(inner, meanings, f"{prefix}{name}.")
+
+
+def _section(field: FieldInfo) -> type[BaseModel] | None:
+    """The model of a level of its own; None for a setting."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _table(lines: list[Line], about: dict[str, str]) -> str:
@@ -119,7 +126,7 @@ def _comments(text: str) -> tuple[dict[str, str], dict[str, str]]:
     """What comments say: of sections and top settings (above them), and of settings (beside)."""
     about: dict[str, str] = {}
     meanings: dict[str, str] = {}
-    section, last = "", ""
+    section, inner, last = "", "", ""
     above: list[str] = []
     for line in text.splitlines():
         if not line.strip():
@@ -130,9 +137,12 @@ def _comments(text: str) -> tuple[dict[str, str], dict[str, str]]:
             section = named[1]
             about[section] = " ".join(above)
             above = []
-        elif named := re.match(r"  (\w+):[^#]*(?:#\s*(.*))?$", line):
-            last = f"{section}.{named[1]}"
-            meanings[last] = named[2] or ""
+        elif named := re.match(r"  (\w+):\s*$", line):
+            inner = named[1]
+        elif named := re.match(r"(  |    )(\w+):\s*(?:[^#\s]|#\S)*[^#]*(?:#\s(.*))?$", line):
+            inner = inner if len(named[1]) > 2 else ""
+            last = ".".join(filter(None, (section, inner, named[2])))
+            meanings[last] = named[3] or ""
         elif more := re.match(r"\s+#\s*(.*)", line):
             meanings[last] += " " + more[1]
     return about, meanings

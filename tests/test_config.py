@@ -183,6 +183,7 @@ _SAMPLES = {
     "SMM_ALERTS__EMAIL__RECIPIENTS": '["ops@example.com"]',
     "SMM_ALERTS__WEBHOOK__URL": "https://example.com/hooks",
     "SMM_ALERTS__WEBHOOK__SECRET": f"whsec_{'A' * 44}",
+    "SMM_OPERATORS__CONFIRM_ABOVE": "500",
 }
 _SAMPLE = "a text of more than thirty-two characters"
 

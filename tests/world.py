@@ -11,6 +11,7 @@ from gateway.catalogue.upstreams import adapt, find_provider
 from gateway.money.audit import audit
 from gateway.peppers import Peppers
 from gateway.resellers import accounts
+from gateway.resellers.adjusting import move_money
 from gateway.sealing import MasterKeys
 from gateway.store import providers, services
 from gateway.store.connection import Pool, transaction
@@ -18,6 +19,7 @@ from providers.transport import Transport
 from schemas.catalogue import NewService
 from schemas.config import SettingsModel
 from schemas.money import Micros, parse_amount, parse_rate
+from schemas.money_moves import MoneyCause, MoneyMove
 from schemas.operators import Actor, Role, Warrant
 from schemas.providers import ProviderRecord, ProviderTerms
 from tests.sandbox_process import SandboxProcess
@@ -54,9 +56,14 @@ class World:
                 conn, name, f"{name}@example.com", "USD", "USD", BY_TEST
             )
             if parse_amount(funds):
-                await accounts.credit(conn, name, parse_amount(funds), BY_TEST)
+                await self.credit(name, parse_amount(funds))
             _, key = await accounts.issue_key(conn, name, PEPPERS, BY_TEST)
         return Customer(made.id, name, key)
+
+    async def credit(self, name: str, amount: Micros, warrant: Warrant = BY_TEST) -> None:
+        """Money that came in for a reseller."""
+        move = MoneyMove(name, MoneyCause.TOPUP, amount)
+        await move_money(self.pool, move, warrant, confirm_above=None)
 
     async def provider(
         self,

@@ -11,6 +11,8 @@ from gateway.catalogue.measuring import measure_accounts
 from gateway.catalogue.syncing import CatalogueSyncs
 from gateway.catalogue.upstreams import adapt, timeouts
 from gateway.metrics import OLDEST_ORDER, OPEN_ORDERS, OPEN_REFILLS, SYNC_STANDBYS
+from gateway.operators.job_kinds import JobKinds
+from gateway.operators.jobs import Jobs
 from gateway.orders.cancellations import settle_stored_cancels
 from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.receipts import forget_repeats
@@ -34,6 +36,7 @@ _GAUGE_SECONDS = 10.0
 _ACCOUNTS_SECONDS = 30.0
 _RANGES_SECONDS = 60.0
 _FORGET_SECONDS = 60.0
+_JOBS_SECONDS = 1.0
 
 
 class Background:
@@ -66,6 +69,8 @@ class Background:
         outlets = await stack.enter_async_context(open_outlets(settings.alerts))
         alerts = BackgroundAlerts(self._pool, settings, outlets)
         books = BackgroundAudit(self._pool, settings.audit.every_ms)
+        kinds = JobKinds(self._pool, settings, lambda record: adapt(record, transport, keys)[0])
+        self._jobs = Jobs(self._pool, kinds.runners)
         for loop in (
             Loop("sweep", self._sweep),
             Loop("schedules", self._make_runs),
@@ -77,6 +82,7 @@ class Background:
             Loop("syncs", syncs.work),
             Loop("audit", books.work),
             Loop("alerts", alerts.work),
+            Loop("jobs", self._work_on_jobs),
         ):
             loop.start()
             stack.push_async_callback(loop.stop)
@@ -97,6 +103,9 @@ class Background:
 
     async def _make_runs(self) -> float:
         return 0 if await self._schedules.advance() else _SCHEDULES_SECONDS
+
+    async def _work_on_jobs(self) -> float:
+        return 0 if await self._jobs.work() else _JOBS_SECONDS
 
     async def _reroute(self) -> float:
         if reached := await reroute_stuck(self._pool, self._core.standings):

@@ -21,10 +21,12 @@ from gateway.embedded.files import write_private
 from gateway.embedded.place import Place
 from gateway.errors import UserError
 from gateway.resellers import accounts
+from gateway.resellers.adjusting import move_money
 from gateway.store import ledger, providers, resellers, services
 from gateway.store.connection import Connection, Pool
 from providers.transport import Transport
 from schemas.money import UNIT
+from schemas.money_moves import MoneyCause, MoneyMove
 from schemas.operators import Actor, Role, Warrant
 from schemas.providers import ProviderRecord
 
@@ -160,7 +162,8 @@ async def prepare(
                 conn, _RESELLER, "demo@example.com", settings.currency, settings.currency, _WARRANT
             )
         if await ledger.count_entries(conn, reseller.id) == 0:
-            await accounts.credit(conn, _RESELLER, _FUNDS, _WARRANT)
+            funds = MoneyMove(_RESELLER, MoneyCause.TOPUP, _FUNDS)
+            await move_money(pool, funds, _WARRANT, confirm_above=None)
         await _connect_sandbox(settings, conn, pool, panel, panel_key)
         file = data_dir / _KEY_FILE
         if not file.exists():

@@ -4,7 +4,9 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gateway.cli import order_acts
 from gateway.cli.by_hand import add_report_command
+from gateway.cli.order_filters import filter_flags, filter_of, require_names
 from gateway.cli.refills import refill_row
 from gateway.cli.session import (
     acting_flags,
@@ -17,14 +19,12 @@ from gateway.cli.session import (
 from gateway.errors import UserError
 from gateway.orders.cancellations import request_cancels
 from gateway.orders.cancelling import Step
-from gateway.resellers import accounts
 from gateway.store import attempts, cancellations, refills, schedules
-from gateway.store import orders as store
+from gateway.store import order_search as store
 from gateway.store.connection import Pool
 from schemas.aftercare import CancelRecord
 from schemas.money import format_amount
 from schemas.order_records import AttemptRecord, OrderRecord
-from schemas.orders import OrderState
 from schemas.schedules import Run, Schedule
 
 
@@ -41,12 +41,14 @@ def add_commands(commands: Any) -> None:
     )
     stopped.add_argument("id", type=number)
     stopped.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _cancel(a, p)))
-    listed = verbs.add_parser("list", parents=[flags], help="the newest orders")
-    listed.add_argument("--state", choices=[state.value for state in OrderState])
-    listed.add_argument("--reseller")
+    listed = verbs.add_parser(
+        "list", parents=[flags, filter_flags()], help="orders that are looked for, the newest first"
+    )
+    listed.add_argument("--before", type=number, metavar="ID", help="the page before this order")
     listed.add_argument("--limit", type=number, default=50)
     listed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _list(a, p)))
     add_report_command(verbs, flags, _order)
+    order_acts.add_verbs(verbs, flags)
 
 
 def _order(order: OrderRecord) -> dict[str, object]:
@@ -168,14 +170,11 @@ async def _cancel(arguments: argparse.Namespace, pool: Pool) -> int:
 
 
 async def _list(arguments: argparse.Namespace, pool: Pool) -> int:
+    wanted = filter_of(arguments)
     async with pool.acquire() as conn:
-        if arguments.reseller is not None:
-            await accounts.find_reseller(conn, arguments.reseller)
-        found = await store.list_orders(
-            conn,
-            state=OrderState(arguments.state) if arguments.state else None,
-            reseller=arguments.reseller,
-            limit=arguments.limit,
+        await require_names(conn, wanted)
+        found = await store.list_found_orders(
+            conn, wanted, before_id=arguments.before, limit=arguments.limit
         )
     rows = [_order(order) for order in found]
     if not arguments.json:

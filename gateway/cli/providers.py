@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from gateway.catalogue import syncing, upstreams
-from gateway.cli import probing, upstream_accounts
+from gateway.cli import probing, provider_funds, upstream_accounts
 from gateway.cli.changes import planned
 from gateway.cli.session import (
     acting_flags,
@@ -67,6 +67,7 @@ def add_commands(commands: Any) -> None:
     resumed.set_defaults(
         run=lambda a: run_with_database(a, lambda s, p: _pause(a, p, paused=False))
     )
+    provider_funds.add_verbs(verbs, flags, acting)
     upstream_accounts.add_verbs(verbs, [flags, acting])
     probing.add_verbs(verbs, flags)
 

@@ -4,9 +4,11 @@ import argparse
 from dataclasses import replace
 from typing import Any
 
+from gateway.catalogue.snapshot import Catalogue
 from gateway.cli.session import (
     acting_flags,
     amount,
+    number,
     printing_flags,
     run_with_database,
     show,
@@ -15,10 +17,13 @@ from gateway.cli.session import (
 from gateway.config import Settings
 from gateway.errors import UserError
 from gateway.resellers import accounts
+from gateway.resellers.adjusting import move_money
 from gateway.resellers.terms import limit_text, read_limit
+from gateway.resellers.viewing import view_as
 from gateway.store import resellers as store
 from gateway.store.connection import Pool
-from schemas.money import format_amount
+from schemas.money import format_amount, micros_from
+from schemas.money_moves import MoneyCause, MoneyMove
 from schemas.resellers import DuplicatePolicy, Reseller
 
 
@@ -39,7 +44,21 @@ def add_commands(commands: Any) -> None:
     )
     credit.add_argument("name")
     credit.add_argument("amount", help="like 25 or 12.50")
-    credit.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _credit(a, p)))
+    credit.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _credit(a, s, p)))
+    adjusted = verbs.add_parser(
+        "adjust",
+        parents=[flags, acting_flags(reason=True)],
+        help="correct a balance; the reason stands in the ledger",
+    )
+    adjusted.add_argument("name")
+    adjusted.add_argument("amount", help="like 12.50, or -12.50 to take it")
+    adjusted.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _adjust(a, s, p)))
+    viewed = verbs.add_parser(
+        "view", parents=[flags, acting], help="what it sees itself; that you looked is logged"
+    )
+    viewed.add_argument("name")
+    viewed.add_argument("--limit", type=number, default=20, help="orders (20)")
+    viewed.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _view(a, p)))
     shown = verbs.add_parser("show", parents=[flags], help="one reseller")
     shown.add_argument("name")
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
@@ -119,11 +138,35 @@ async def _create(arguments: argparse.Namespace, settings: Settings, pool: Pool)
     return 0
 
 
-async def _credit(arguments: argparse.Namespace, pool: Pool) -> int:
-    added = amount(arguments.amount)
-    async with pool.acquire() as conn:
-        credited = await accounts.credit(conn, arguments.name, added, warrant_of(arguments))
-    show(arguments, _reseller(credited))
+async def _credit(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
+    move = MoneyMove(arguments.name, MoneyCause.TOPUP, amount(arguments.amount))
+    return await _move(arguments, settings, pool, move)
+
+
+async def _adjust(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
+    size = amount(arguments.amount.removeprefix("-"))
+    signed = -size if arguments.amount.startswith("-") else size
+    move = MoneyMove(arguments.name, MoneyCause.CORRECTION, signed)
+    return await _move(arguments, settings, pool, move)
+
+
+async def _move(
+    arguments: argparse.Namespace, settings: Settings, pool: Pool, move: MoneyMove
+) -> int:
+    above = settings.operators.confirm_above
+    limit = None if above is None else micros_from(above)
+    done = await move_money(pool, move, warrant_of(arguments), confirm_above=limit)
+    if isinstance(done, Reseller):
+        show(arguments, _reseller(done))
+        return 0
+    show(
+        arguments,
+        {"confirmation": done, "state": "waiting"},
+        text=lambda: (
+            f"this is above {above}: another operator has to confirm it with "
+            f"`smm-gateway confirmation confirm {done}`"
+        ),
+    )
     return 0
 
 
@@ -155,4 +198,20 @@ async def _set(arguments: argparse.Namespace, pool: Pool) -> int:
             credit_limit=owed,
         )
     show(arguments, _reseller(changed))
+    return 0
+
+
+async def _view(arguments: argparse.Namespace, pool: Pool) -> int:
+    view = await view_as(
+        pool, Catalogue(), arguments.name, warrant_of(arguments), limit=arguments.limit
+    )
+    if arguments.json:
+        orders = {str(number): told for number, told in view.orders.items()}
+        show(arguments, view.balance | {"services": view.services, "orders": orders})
+        return 0
+    show(arguments, view.balance)
+    print()
+    show(arguments, view.services)
+    print()
+    show(arguments, [{"order": number, **told} for number, told in view.orders.items()])
     return 0

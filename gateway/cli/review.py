@@ -17,7 +17,7 @@ from gateway.config import Settings, require_master_keys
 from gateway.errors import UserError
 from gateway.orders.resolutions import require_known_upstream, resolve_order
 from gateway.orders.resolving import Word
-from gateway.store import attempts, doubts, orders
+from gateway.store import attempts, doubts, order_search
 from gateway.store.connection import Pool
 from providers.transport import Transport
 from schemas.doubts import Decision, DoubtfulOrder, LookRecord, ResolutionRecord
@@ -126,7 +126,7 @@ def _resolution_fields(made: ResolutionRecord) -> dict[str, object]:
 
 async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
     async with pool.acquire() as conn:
-        order = await orders.get_order(conn, arguments.id)
+        order = await order_search.get_order(conn, arguments.id)
         if order is None:
             raise UserError(f"there is no order {arguments.id}: see `smm-gateway review list`")
         listed = await doubts.list_doubtful_orders(conn, _LIMIT)

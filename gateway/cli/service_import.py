@@ -6,14 +6,17 @@ from typing import Any
 
 from gateway.catalogue import importing, upstreams
 from gateway.catalogue.importing import Choice, Imported
+from gateway.cli.jobs import show_asked
 from gateway.cli.prices import percent
 from gateway.cli.service_rows import brief, read_terms
 from gateway.cli.session import acting_flags, run_with_database, show, warrant_of
 from gateway.cli.upstream_accounts import speaking_to
 from gateway.config import Settings
+from gateway.operators.jobs import ask_for_job
 from gateway.store import services as store
 from gateway.store.connection import Pool
 from schemas.catalogue import NewService
+from schemas.jobs import JobKind
 from schemas.money import format_amount
 
 
@@ -30,6 +33,7 @@ def add_command(verbs: Any, flags: argparse.ArgumentParser) -> None:
     imported.add_argument("--category", help="only this category of the provider's")
     imported.add_argument("--type", help="only this service type")
     imported.add_argument("--search", help="only services with this in their name")
+    imported.add_argument("--background", action="store_true", help="by the workers")
     imported.add_argument("--dry-run", action="store_true", help="only say what would be added")
     imported.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _import(a, s, p)))
 
@@ -44,6 +48,17 @@ async def _import(arguments: argparse.Namespace, settings: Settings, pool: Pool)
     )
     async with pool.acquire() as conn:
         record = await upstreams.find_provider(conn, arguments.provider)
+    if arguments.background and not arguments.dry_run:
+        given = {
+            "provider": record.name,
+            "markup": None if markup is None else str(markup),
+            "ids": None if choice.ids is None else sorted(choice.ids),
+            "category": choice.category,
+            "type": choice.type,
+            "search": choice.search,
+        }
+        show_asked(arguments, await ask_for_job(pool, JobKind.IMPORT, given, warrant_of(arguments)))
+        return 0
     async with speaking_to(settings, record) as provider:
         catalogue = await provider.services()
     done = await importing.import_services(

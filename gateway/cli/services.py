@@ -25,6 +25,7 @@ from gateway.cli.session import (
     warrant_of,
 )
 from gateway.errors import UserError
+from gateway.reports.speed import ServicePace, service_paces
 from gateway.resellers import accounts
 from gateway.store import services as store
 from gateway.store.connection import Connection, Pool
@@ -54,6 +55,11 @@ def add_commands(commands: Any) -> None:
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
     _add_set(verbs, flags)
     add_service_command(verbs, flags)
+    quick = verbs.add_parser("speed", parents=[flags], help="how fast services are lately")
+    quick.add_argument("--hours", type=number, default=24, help="what counts as lately (24)")
+    quick.add_argument("--days", type=number, default=14, help="what it is compared with (14)")
+    quick.add_argument("--slower", action="store_true", help="only those slower than usual")
+    quick.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _speed(a, p)))
 
 
 def _add_set(verbs: Any, flags: argparse.ArgumentParser) -> None:
@@ -197,3 +203,26 @@ async def _audience(conn: Connection, text: str) -> list[int]:
     if not names:
         raise UserError("--visible-to: write all, or the names of resellers parted by commas")
     return [(await accounts.find_reseller(conn, name)).id for name in names]
+
+
+async def _speed(arguments: argparse.Namespace, pool: Pool) -> int:
+    async with pool.acquire() as conn:
+        paces = await service_paces(conn, lately_hours=arguments.hours, usual_days=arguments.days)
+    show(arguments, [_pace(pace) for pace in paces if pace.slower or not arguments.slower])
+    return 0
+
+
+def _pace(pace: ServicePace) -> dict[str, object]:
+    lately, usually = pace.lately, pace.usually
+    return {
+        "service": pace.service_id,
+        "name": pace.name,
+        "orders": lately.orders if lately else 0,
+        "partial": lately.partial if lately else 0,
+        "start_p50": lately.start_p50 if lately else None,
+        "start_p90": lately.start_p90 if lately else None,
+        "finish_p50": lately.finish_p50 if lately else None,
+        "finish_p90": lately.finish_p90 if lately else None,
+        "usual_finish_p50": usually.finish_p50 if usually else None,
+        "slower": pace.slower,
+    }

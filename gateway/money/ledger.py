@@ -82,6 +82,17 @@ class Book:
             self._balances[reseller_id], f"cash:{method}", "reseller", amount, "topup", note=note
         )
 
+    def correct(self, reseller_id: int, amount: Micros, note: str) -> bool:
+        """Correct a balance by an operator's word, up or, below 0, down; False where that would
+        take it below its floor.
+        """
+        balance = self._balances[reseller_id]
+        if amount < 0 and balance.amount + amount < balance.floor:
+            return False
+        ends = ("corrections", "reseller") if amount > 0 else ("reseller", "corrections")
+        self._post(balance, *ends, abs(amount), "correction", note=note)
+        return True
+
     async def set_credit_limit(self, conn: Connection, reseller_id: int, limit: Micros) -> bool:
         """Let the reseller owe up to ``limit``; False, and nothing done, if it owes more already.
 

@@ -7,7 +7,7 @@ from gateway.errors import UserError
 from gateway.operators.acting import record
 from gateway.orders.lifecycle import Polling, after_status, refund_target
 from gateway.orders.settling import report, write_changes
-from gateway.store import orders, providers
+from gateway.store import order_search, orders, providers
 from gateway.store.connection import Pool, transaction
 from providers.registry import is_worked_by_hand
 from schemas.config import TrackingSettings
@@ -80,7 +80,7 @@ def _act(order: Order, change: OrderChange, warrant: Warrant) -> Act:
 
 async def _find_by_hand(pool: Pool, order_id: int) -> OrderRecord:
     async with pool.acquire() as conn:
-        order = await orders.get_order(conn, order_id)
+        order = await order_search.get_order(conn, order_id)
         record = await providers.get_provider(conn, order.provider) if order else None
     if order is None or record is None:
         raise UserError(f"there is no order {order_id}: see `smm-gateway order list`")

@@ -17,7 +17,7 @@ from providers.errors import ProviderError
 from providers.registry import is_worked_by_hand
 from providers.transport import Transport
 from schemas.doubts import Decision, ResolutionRecord
-from schemas.money import format_amount
+from schemas.money import Micros, format_amount
 from schemas.operators import Act, Subject, Warrant
 from schemas.orders import AttemptState, Order, OrderState, Placement
 
@@ -26,11 +26,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """How an order stands after a resolution; ``again`` where it had been made before."""
+    """How an order stands after a resolution; ``again`` where it had been made before.
+
+    ``refund`` is what it paid back, ``before`` where the order was.
+    """
 
     order_id: int
     state: OrderState
     again: bool
+    before: OrderState
+    refund: Micros = 0
 
 
 async def resolve_order(
@@ -44,18 +49,19 @@ async def resolve_order(
         UserError: when there is no such order, or it cannot be decided so.
     """
     async with pool.acquire() as conn, transaction(conn):
-        case = await _lock_case(conn, order_id)
+        case = await lock_case(conn, order_id)
         order = case.order
         if order.state not in IN_DOUBT:
             _require_same(order, await doubts.list_resolutions(conn, order_id), word)
-            return Resolved(order_id, order.state, again=True)
+            return Resolved(order_id, order.state, again=True, before=order.state)
         outcome = resolve(case, word, correction_ms=correction_ms)
         await _write(conn, case, outcome, word)
         await record(conn, _act(order, outcome, word, warrant))
     report(outcome.changes)
     state = outcome.changes[-1].state
     log.info("order.resolved", order_id=order_id, decision=word.decision, state=state)
-    return Resolved(order_id, state, again=False)
+    paid = sum(change.refund for change in outcome.changes)
+    return Resolved(order_id, state, again=False, before=order.state, refund=paid)
 
 
 def _act(order: Order, outcome: Outcome, word: Word, warrant: Warrant) -> Act:
@@ -73,7 +79,12 @@ def _act(order: Order, outcome: Outcome, word: Word, warrant: Warrant) -> Act:
     )
 
 
-async def _lock_case(conn: Connection, order_id: int) -> Case:
+async def lock_case(conn: Connection, order_id: int) -> Case:
+    """Lock an order and read all that decides about it.
+
+    Raises:
+        UserError: when there is no such order.
+    """
     locked = await orders.lock_orders(conn, [order_id])
     if not locked:
         raise UserError(f"there is no order {order_id}: see `smm-gateway review list`")
@@ -130,7 +141,7 @@ async def require_known_upstream(
         UserError: when it does not, or does not answer; and when the order is another one's.
     """
     async with pool.acquire() as conn, transaction(conn):
-        case = await _lock_case(conn, order_id)
+        case = await lock_case(conn, order_id)
         if case.order.state not in IN_DOUBT:
             return  # what was resolved is not asked for again
         provider_id = case.attempt.provider_id

@@ -1,4 +1,4 @@
-"""Reseller accounts: opening them, crediting them, and their keys."""
+"""Reseller accounts: opening them, changing them, and their keys."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,14 +7,13 @@ from typing import Any
 import asyncpg
 
 from gateway.errors import UserError
-from gateway.metrics import count_movements
 from gateway.money.ledger import Book
-from gateway.operators.acting import record, require_reason
+from gateway.operators.acting import record
 from gateway.peppers import Peppers, mac_of
 from gateway.resellers.keys import new_key
 from gateway.store import resellers as store
-from gateway.store.connection import CommitInDoubt, Connection, transaction
-from schemas.money import MAX_AMOUNT, Micros, format_amount
+from gateway.store.connection import Connection, transaction
+from schemas.money import Micros, format_amount
 from schemas.operators import Subject, Warrant, differences
 from schemas.resellers import ANY_USE, ApiKey, KeyTerms, Reseller
 
@@ -64,45 +63,6 @@ async def find_reseller(conn: Connection, name: str) -> Reseller:
     if reseller is None:
         raise UserError(f"there is no reseller {name}: see `smm-gateway reseller list`")
     return reseller
-
-
-async def credit(
-    conn: Connection, name: str, amount: Micros, warrant: Warrant, *, method: str = "manual"
-) -> Reseller:
-    """Credit money that came in outside, as one ledger entry with the warrant's reason.
-
-    Raises:
-        AlreadyDone: when the same request has credited it before.
-        UserError: when there is no such reseller, no reason, the balance would be beyond all
-            measure, or it is not known whether the money was credited.
-    """
-    reason = require_reason(warrant)
-    reseller = await find_reseller(conn, name)
-    if amount <= 0 or reseller.balance + amount > MAX_AMOUNT:
-        raise UserError("the amount must be above 0 and keep the balance below a trillion")
-    try:
-        async with transaction(conn):
-            book = await Book.open(conn, [reseller.id])
-            before = book.balance(reseller.id)
-            book.top_up(reseller.id, amount, method, reason)
-            await book.write(conn)
-            moved = (
-                {"balance": format_amount(before)},
-                {
-                    "balance": format_amount(before + amount),
-                    "credited": format_amount(amount),
-                },
-            )
-            act = warrant.act("reseller.credited", _subject(name), before=moved[0], after=moved[1])
-            await record(conn, act)
-        count_movements("topup", reseller.currency, amount)
-    except CommitInDoubt:
-        raise UserError(
-            f"it is not known whether {name} was credited, because the database broke off its "
-            f"answer: before you repeat it, compare `smm-gateway reseller show {name}` with "
-            f"the balance before, {format_amount(reseller.balance)}; orders and refunds move it too"
-        ) from None
-    return await find_reseller(conn, name)
 
 
 async def change_reseller(

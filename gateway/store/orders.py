@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 
 from gateway.store.connection import Connection, Record, columns
-from schemas.order_records import OrderRecord
 from schemas.orders import (
     ClaimedOrder,
     NewOrder,
@@ -278,43 +277,6 @@ async def list_told_orders(
         reseller_ids,
     )
     return {(row["id"], row["reseller_id"]): ToldOrder(*row[:6]) for row in rows}
-
-
-_RECORD = """select o.id, r.name as reseller, o.service_id, o.service_type,
-                    p.name as provider, o.upstream_service,
-                    o.upstream_id, x.external_id, o.state, o.attempts, o.link, o.quantity,
-                    o.charge, o.refunded, o.currency, o.start_count, o.remains, o.wire_status,
-                    o.wire_charge, o.wire_remains, o.created_at, o.updated_at, o.parent_id
-               from orders o
-               join reseller r on r.id = o.reseller_id
-               join provider p on p.id = o.provider_id
-               left join external_id x on x.order_id = o.id"""
-
-
-def _record(row: Record) -> OrderRecord:
-    words = {"state": OrderState(row["state"]), "wire_status": WireStatus(row["wire_status"])}
-    return OrderRecord(**{**row, **words})
-
-
-async def get_order(conn: Connection, order_id: int) -> OrderRecord | None:
-    """One order with everything that operators look at."""
-    row = await conn.fetchrow(f"{_RECORD} where o.id = $1", order_id)
-    return _record(row) if row else None
-
-
-async def list_orders(
-    conn: Connection, *, state: OrderState | None, reseller: str | None, limit: int
-) -> list[OrderRecord]:
-    """The newest orders, of one state or reseller where named."""
-    rows = await conn.fetch(
-        f"""{_RECORD} where ($1::text is null or o.state = $1)
-                        and ($2::text is null or r.name = $2)
-             order by o.id desc limit $3""",
-        state,
-        reseller,
-        limit,
-    )
-    return [_record(row) for row in rows]
 
 
 async def count_open_orders(conn: Connection) -> dict[OrderState, tuple[int, float]]:

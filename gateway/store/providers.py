@@ -9,7 +9,7 @@ from schemas.providers import ProviderRecord
 from schemas.secrets import Sealed
 
 _SELECT = """select p.id, p.name, p.kind, p.url, p.currency, p.options, p.held_until,
-                    p.held_reason, p.holds, p.paused_reason, p.balance, p.balance_at,
+                    p.held_reason, p.holds, p.paused_reason, p.balance, p.balance_at, p.alias,
                     array(select (s.name, s.key_id, s.sealed, s.version) from secret s
                            where s.owner = 'provider' and s.owner_id = p.id) as secrets
                from provider p"""
@@ -167,3 +167,8 @@ async def claim_balance_read(conn: Connection, provider_id: int, interval_ms: in
             interval_ms,
         )
     )
+
+
+async def set_provider_alias(conn: Connection, provider_id: int, alias: str | None) -> None:
+    """What support staff see in place of the name."""
+    await conn.execute("update provider set alias = $2 where id = $1", provider_id, alias)

@@ -7,12 +7,11 @@ import asyncpg
 import pytest
 
 from gateway.money.ledger import Book, LedgerConflict
-from gateway.resellers import accounts
 from gateway.store.connection import Pool, transaction
 from schemas.ledger import Balance
 from schemas.money import UNIT
 from tests.money.faults import order_row
-from tests.world import BY_TEST, Customer, World
+from tests.world import Customer, World
 
 _FUNDS = 100 * UNIT
 
@@ -97,8 +96,7 @@ async def test_top_ups_and_charges_at_once_lose_nothing(world: World, pool: Pool
     customer = await world.reseller(funds="10")
 
     async def top_up() -> None:
-        async with pool.acquire() as conn:
-            await accounts.credit(conn, customer.name, UNIT, BY_TEST)
+        await world.credit(customer.name, UNIT)
 
     charges = [_order(pool, customer, number, 100_000) for number in range(1, 41)]
     accepted = await asyncio.gather(*charges, *(top_up() for _ in range(20)))

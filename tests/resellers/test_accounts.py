@@ -45,21 +45,20 @@ async def test_a_name_is_taken_once(world: World, pool: Pool) -> None:
 
 async def test_a_credit_is_one_entry_with_its_reason(world: World, pool: Pool) -> None:
     customer = await world.reseller(funds="0")
+    await world.credit(customer.name, 5, replace(BY_TEST, reason="№ 7"))
     async with pool.acquire() as conn:
-        warrant = replace(BY_TEST, reason="№ 7")
-        credited = await accounts.credit(conn, customer.name, 5, warrant, method="wire")
         [entry] = await conn.fetch("select * from entry")
-    assert credited.balance == 5
-    assert (entry["source"], entry["destination"], entry["amount"]) == ("cash:wire", "reseller", 5)
+    assert await world.balance(customer) == 5
+    ends = entry["source"], entry["destination"], entry["amount"]
+    assert ends == ("cash:manual", "reseller", 5)
     assert (entry["cause"], entry["note"], entry["balance_after"]) == ("topup", "№ 7", 5)
 
 
 @pytest.mark.parametrize("amount", [0, -1, MAX_AMOUNT + 1])
 async def test_an_amount_out_of_measure_is_refused(world: World, pool: Pool, amount: int) -> None:
     customer = await world.reseller()
-    async with pool.acquire() as conn:
-        with pytest.raises(UserError, match="amount"):
-            await accounts.credit(conn, customer.name, amount, BY_TEST)
+    with pytest.raises(UserError, match=r"amount|credit"):
+        await world.credit(customer.name, amount)
     assert await world.balance(customer) == 100 * UNIT
 
 
@@ -67,20 +66,19 @@ async def test_credits_at_the_same_time_add_up(world: World, pool: Pool) -> None
     customer = await world.reseller(funds="0")
 
     async def credit() -> None:
-        async with pool.acquire() as conn:
-            await accounts.credit(conn, customer.name, 7, BY_TEST)
+        await world.credit(customer.name, 7)
 
     await asyncio.gather(*(credit() for _ in range(25)))
     assert await world.balance(customer) == 175
     await world.assert_sound()
 
 
-@pytest.mark.parametrize("call", [accounts.credit, accounts.issue_key])
-async def test_nobody_is_told_clearly(pool: Pool, call: object) -> None:
-    assert callable(call)
+async def test_nobody_is_told_clearly(world: World, pool: Pool) -> None:
+    with pytest.raises(UserError, match="there is no reseller ghost"):
+        await world.credit("ghost", 1)
     async with pool.acquire() as conn:
         with pytest.raises(UserError, match="there is no reseller ghost"):
-            await call(conn, "ghost", 1 if call is accounts.credit else PEPPERS, BY_TEST)
+            await accounts.issue_key(conn, "ghost", PEPPERS, BY_TEST)
 
 
 def _same(reseller: Reseller) -> Reseller:
@@ -158,7 +156,7 @@ async def test_a_credit_limit_below_what_is_owed_is_refused_and_says_how_much(
     assert (await _set_credit_limit(pool, customer, UNIT + 500_000)).floor == -UNIT - 500_000
     await world.assert_sound()
     async with pool.acquire() as conn:
-        await accounts.credit(conn, customer.name, 2 * UNIT, BY_TEST)
+        await world.credit(customer.name, 2 * UNIT)
     assert (await _set_credit_limit(pool, customer, 0)).floor == 0
     await world.assert_sound()
 

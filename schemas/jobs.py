@@ -1,0 +1,48 @@
+"""Long work that is done in the background."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from schemas.operators import Warrant
+
+
+class JobKind(StrEnum):
+    """What can be given to the background."""
+
+    BULK = "bulk"  # one deed on many orders
+    IMPORT = "import"  # what a provider offers
+    MARKUP = "markup"  # a price rule for each of many services
+    REPORT = "report"  # a report as a sheet
+
+
+class JobState(StrEnum):
+    """Where a job is. A running one whose worker has died is taken up by another."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job: what is asked for on whose word, how far it is, and what came of it.
+
+    ``total`` is None while that is not known. ``tries`` counts the workers that began it.
+    """
+
+    id: int
+    kind: JobKind
+    arguments: Mapping[str, Any]
+    warrant: Warrant
+    state: JobState
+    done: int
+    total: int | None
+    result: Mapping[str, Any] | None
+    error: str | None
+    tries: int
+    at: datetime
+    ended_at: datetime | None

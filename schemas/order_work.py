@@ -1,0 +1,49 @@
+"""What operators do to orders, one by one or to many at once."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schemas.doubts import Decision
+from schemas.money import Micros
+from schemas.orders import OrderState
+
+
+class OrderAction(StrEnum):
+    """What is done to an order."""
+
+    CANCEL = "cancel"  # at once where it was not sent, else its upstream is asked
+    RESEND = "resend"  # now, where it is proved that nothing runs upstream
+    RESOLVE = "resolve"  # a person decides about one in doubt or in review
+    REFUND = "refund"  # an ended one: all of it, or what was not delivered
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What is done. ``decision`` is for ``resolve``; ``remains`` is what was not delivered, for a
+    refund (None is all of it) and for the decision ``partial``.
+    """
+
+    action: OrderAction
+    decision: Decision | None = None
+    remains: int | None = None
+
+
+class Result(StrEnum):
+    """How it ended."""
+
+    DONE = "done"
+    ASKED = "asked"  # the upstream is asked; money moves when the order ends there
+    UNCHANGED = "unchanged"  # it is so already
+    REFUSED = "refused"  # it cannot be, and ``why`` says so
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a deed does to one order, or would. ``refund`` is what its reseller gets back."""
+
+    order_id: int
+    result: Result
+    before: OrderState | None = None
+    after: OrderState | None = None
+    refund: Micros = 0
+    why: str | None = None
