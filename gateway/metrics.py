@@ -177,6 +177,7 @@ EVENT_LOOP_LAG = Histogram(
 )
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
+_SILENCES = ("unavailable", "ambiguous")
 #: The names of provider accounts by id, as last read: decisions know ids only.
 PROVIDER_NAMES: dict[int, str] = {}
 
@@ -190,6 +191,9 @@ def count_movements(cause: str, currency: str, amount: Micros, entries: int = 1)
 @contextmanager
 def upstream_call(provider: str, action: str, clock: Callable[[], float]) -> Iterator[None]:
     """Measure one call of an upstream, which the block waits for; what it raises is counted."""
+    for kind in _SILENCES:
+        # A series that begins at 1 has not grown, to whoever asks how much it grew.
+        UPSTREAM_ERRORS.labels(provider, action, kind)
     began = clock()
     try:
         yield
