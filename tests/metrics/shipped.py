@@ -1,5 +1,6 @@
 """What is shipped for Prometheus and Grafana, as the tests read it."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -61,3 +62,19 @@ def panels_of(dashboard: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             yield from panel.get("panels", ())
         else:
             yield panel
+
+
+def dashboards() -> dict[str, dict[str, Any]]:
+    """The shipped dashboards by the names of their files."""
+    files = sorted((GRAFANA / "dashboards").glob("*.json"))
+    return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
+
+
+def panel_expressions() -> dict[str, str]:
+    """What the panels ask, by dashboard and title, with all providers chosen."""
+    return {
+        f"{name}: {panel['title']} {target['refId']}": target["expr"].replace("$provider", ".*")
+        for name, dashboard in dashboards().items()
+        for panel in panels_of(dashboard)
+        for target in panel["targets"]
+    }
