@@ -18,7 +18,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs has no type
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 #: Few, because every account has them for each action.
-_SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_SLOW = (0.05, 0.1, 0.25, 1, 2.5, 10, 30, 60)
 
 RATE_LIMITED = Counter(
     "smm_rate_limited_total", "Calls refused for being too many, of a key or an address", ["kind"]
