@@ -5,9 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import asyncpg
+
 from tests.drill.scenarios import Scenario
 from tests.drill.stage import Drill
 
+#: One scenario that fails must not keep the others from being played.
+_TROUBLE = (TimeoutError, RuntimeError, AssertionError, LookupError, OSError, asyncpg.PostgresError)
 _LINE = "{:34}{:20}{:>10}{:>10}  {}"
 #: Called while an alert fires, to look elsewhere for its cause; what it raises fails the scenario.
 Witness: TypeAlias = Callable[[Drill, Scenario], Awaitable[None]]
@@ -43,13 +47,13 @@ async def play(
         fired = time.monotonic() - began
         for witness in witnesses:
             await witness(drill, scenario)
-    except Exception as error:  # whatever it is, the others are played too
+    except _TROUBLE as error:
         trouble = f"{type(error).__name__} before the steps: {error}"
     began = time.monotonic()
     try:
         await scenario.mends(drill)
         await drill.wait_over(scenario.alert, patience)
-    except Exception as error:  # whatever it is, the others are played too
+    except _TROUBLE as error:
         trouble = trouble or f"{type(error).__name__} after the steps: {error}"
     return Played(scenario, fired, time.monotonic() - began, trouble)
 

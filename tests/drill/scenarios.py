@@ -73,7 +73,7 @@ async def _decide(drill: Drill) -> None:
     for row in json.loads(await drill.run("review", "list", "--json")):
         if row["state"] == "review":
             reason = "the panel's list has it under another order's id"
-            await drill.run("review", "resolve", str(row["id"]), "--cancel", "--reason", reason)
+            await drill.run("review", "resolve", str(row["order"]), "--cancel", "--reason", reason)
 
 
 async def _pause(drill: Drill) -> None:

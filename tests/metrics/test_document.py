@@ -16,7 +16,18 @@ def test_families_are_named_by_the_rule() -> None:
 
 def test_no_label_can_name_an_order_a_link_or_a_reseller() -> None:
     bounded = {
-        *("action", "calls", "cause", "currency", "kind", "loop", "outcome", "provider", "python"),
+        *(
+            "action",
+            "calls",
+            "cause",
+            "currency",
+            "kind",
+            "loop",
+            "outcome",
+            "part",
+            "provider",
+            "python",
+        ),
         *("reason", "state", "user", "verdict", "version", "work", "worker"),
     }
     assert {label for family in families() for label in family.labels} <= bounded

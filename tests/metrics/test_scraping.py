@@ -33,6 +33,7 @@ _WITHOUT_TRAFFIC = {
     "smm_reconciled_total",
     "smm_refills_total",
     "smm_runs_total",
+    "smm_slow_clients_total",
     "smm_spool_entries",
     "smm_valkey_losses_total",
 }
