@@ -209,6 +209,9 @@ CASES: dict[str, Case] = {
         {"kind": "outcome"},
         of='kind="outcome"',
     ),
+    "SpoolQuarantined": _simple(
+        "smm_spool_quarantined", "0x5 1x20", "0x25", 5, 8, {"instance": "a:1"}
+    ),
     "ValkeyLost": _simple(
         "smm_valkey_lost", "0x5 1x20", "0x5 1x2 0x20", 9, 12, {"user": "limits"}, of='user="limits"'
     ),
