@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.drill.playing import Played, play, table
+from tests.drill.playing import Played, line, play, table
 from tests.drill.scenarios import SCENARIOS
 from tests.drill.stage import stage
 
@@ -23,8 +23,8 @@ async def _run(words: Sequence[str], folder: Path) -> list[Played]:
     played: list[Played] = []
     async with stage(folder) as drill:
         for scenario in wanted:
-            print(f"{scenario.name} ...", file=sys.stderr, flush=True)
             played.append(await play(drill, scenario, _PATIENCE_SECONDS))
+            print(line(played[-1]), file=sys.stderr, flush=True)
     return played
 
 

@@ -58,13 +58,15 @@ async def play(
     return Played(scenario, fired, time.monotonic() - began, trouble)
 
 
+def line(one: Played) -> str:
+    """How one scenario went, for people."""
+    times = [f"{s:.0f} s" if s is not None else "never" for s in (one.fired, one.over)]
+    scenario = one.scenario
+    return _LINE.format(scenario.name, scenario.alert, *times, one.trouble.strip() or "ok")
+
+
 def table(played: list[Played]) -> str:
     """The result for people."""
-    lines = [_LINE.format("what went wrong", "alert", "fired", "over", "")]
-    for one in played:
-        times = [f"{s:.0f} s" if s is not None else "never" for s in (one.fired, one.over)]
-        scenario = one.scenario
-        lines.append(
-            _LINE.format(scenario.name, scenario.alert, *times, one.trouble.strip() or "ok")
-        )
-    return "\n".join(lines)
+    return "\n".join(
+        [_LINE.format("what went wrong", "alert", "fired", "over", ""), *map(line, played)]
+    )
