@@ -18,7 +18,7 @@ ifneq ($(shell cat $(VENV)/checkout 2>/dev/null),$(CURDIR))
 $(shell rm -f $(VENV)/installed-run $(VENV)/installed-dev)
 endif
 
-.PHONY: help setup setup-dev demo test lint bench faults soak mutants lock clean docs
+.PHONY: help setup setup-dev demo test lint bench drill faults soak mutants lock clean docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -42,6 +42,9 @@ lint: $(VENV)/installed-dev ## ruff and mypy only
 
 bench: $(VENV)/installed-dev ## measure orders per second on this machine (ARGS=...)
 	@exec $(BIN)/python -m tests.bench $(ARGS)
+
+drill: $(VENV)/installed-dev ## break what alerts are for, and end it as the runbook says (ARGS=...)
+	@exec $(BIN)/python -m tests.drill $(ARGS)
 
 faults: $(VENV)/installed-dev ## 30 minutes of faults under load, and a verdict (ARGS=...)
 	@exec $(BIN)/python -m tests.faults --minutes 30 $(ARGS)

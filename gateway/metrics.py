@@ -18,7 +18,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs has no type
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 #: Few, because every account has them for each action.
-_SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_SLOW = (0.05, 0.1, 0.25, 1, 2.5, 10, 30, 60)
 
 RATE_LIMITED = Counter(
     "smm_rate_limited_total", "Calls refused for being too many, of a key or an address", ["kind"]
@@ -191,6 +191,7 @@ BACKUP_VERIFIED_AGE = Gauge(
 )
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
+_SILENCES = ("unavailable", "ambiguous")
 #: The names of provider accounts by id, as last read: decisions know ids only.
 PROVIDER_NAMES: dict[int, str] = {}
 
@@ -204,6 +205,9 @@ def count_movements(cause: str, currency: str, amount: Micros, entries: int = 1)
 @contextmanager
 def upstream_call(provider: str, action: str, clock: Callable[[], float]) -> Iterator[None]:
     """Measure one call of an upstream, which the block waits for; what it raises is counted."""
+    for kind in _SILENCES:
+        # A series that begins at 1 has not grown, to whoever asks how much it grew.
+        UPSTREAM_ERRORS.labels(provider, action, kind)
     began = clock()
     try:
         yield

@@ -27,7 +27,8 @@ class Requests(Collector):
     """Calls by action and outcome, how long they took, and why orders were not taken."""
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[str, str], int] = {}
+        # A series that begins at 1 has not grown, to whoever asks how much it grew.
+        self._counts: dict[tuple[str, str], int] = {("add", "failed"): 0, ("add", "shed"): 0}
         self._durations: dict[str, _Durations] = {}
         self._refused: dict[str, int] = {}
 

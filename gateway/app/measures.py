@@ -71,8 +71,10 @@ class ProcessState(Collector):
             "When the last whole backup was made here; absent where none was",
         )
         if self._data_dir is not None:
+            # The folder is made when something is first written there.
+            folders = (self._data_dir, *self._data_dir.absolute().parents)
             with suppress(OSError):
-                usage = shutil.disk_usage(self._data_dir)
+                usage = shutil.disk_usage(next(folder for folder in folders if folder.exists()))
                 free.add_metric([], usage.free)
                 size.add_metric([], usage.total)
             made = _last_backup(self._data_dir)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from prometheus_client import REGISTRY, generate_latest
+from prometheus_client import REGISTRY
 
 from gateway.app.background import Background
 from gateway.app.console import open_console
@@ -18,6 +18,7 @@ from gateway.app.listening import listen
 from gateway.app.measures import shown
 from gateway.config import Settings, data_dir_of, require_master_keys, require_peppers
 from gateway.database import UNREACHABLE, connect, require_migrated, warn_of_superuser
+from gateway.metrics_page import write_metrics
 from gateway.orders.recording import Recorder
 from gateway.orders.replaying import Replays
 from gateway.resealing import require_openable
@@ -33,7 +34,7 @@ log = structlog.get_logger()
 
 
 async def _page() -> bytes:
-    return generate_latest(REGISTRY)
+    return write_metrics(REGISTRY).encode()
 
 
 class Gateway:

@@ -131,6 +131,8 @@ class Sender:
         self, adapter: Provider, provider: ProviderRecord, order: ClaimedOrder, claimed_at: float
     ) -> Outcome:
         """Submit one claimed order and record what came of it; never raises for the upstream."""
+        for watched in ("ambiguous", "withheld"):
+            ATTEMPTS.labels(provider.name, watched)  # alerts ask how much they grew
         outcome = await self._submit(adapter, provider, order, claimed_at)
         ATTEMPTS.labels(provider.name, type(outcome).__name__.lower()).inc()
         # An order that was placed is told of once, by its move.

@@ -86,6 +86,7 @@ class Tracker:
         self, adapter: Provider, provider: ProviderRecord, due: Sequence[PolledOrder]
     ) -> dict[str, UpstreamStatus]:
         """What the panel says of these orders. Raises ``ProviderError`` when it does not answer."""
+        POLLS.labels(provider.name, "failed")  # alerts ask how much it grew
         try:
             with upstream_call(provider.name, "status", self._clock):
                 heard = await adapter.status([order.upstream_id for order in due])

@@ -8,9 +8,10 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
-from prometheus_client import REGISTRY, generate_latest
+from prometheus_client import REGISTRY
 
 from gateway.metrics import WORKER_UP
+from gateway.metrics_page import write_metrics
 from gateway.supervision.merging import Page, counts_of, merge, read_page, write_page
 from gateway.supervision.worker import Worker
 
@@ -41,7 +42,7 @@ class Gathering:
             # While workers are exchanged there are two in one place.
             pages[_name(worker, pages)] = self._last.get(worker, {}) if page is None else page
             WORKER_UP.labels(str(worker.number)).set(page is not None)
-        pages["supervisor"] = read_page(generate_latest(REGISTRY).decode())
+        pages["supervisor"] = read_page(write_metrics(REGISTRY))
         return write_page(merge(pages)).encode()
 
     def _bury(self, living: Sequence[Worker]) -> None:

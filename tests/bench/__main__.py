@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from tests.bench import dispatch, growth, memory, requests, tracking
+from tests.bench import dispatch, growth, memory, metrics, requests, tracking
 
 _SUITES = {
     "requests": requests,
@@ -21,6 +21,7 @@ _SUITES = {
     "tracking": tracking,
     "memory": memory,
     "growth": growth,
+    "metrics": metrics,
 }
 
 

@@ -102,11 +102,18 @@ class Server:
 
 @asynccontextmanager
 async def gateway(
-    engines: Addresses, folder: Path, name: str = "gateway", *, workers: int = 1, **settings: str
+    engines: Addresses,
+    folder: Path,
+    name: str = "gateway",
+    *,
+    workers: int = 1,
+    module: str = "gateway",
+    **settings: str,
 ) -> AsyncIterator[Server]:
     """The gateway with its defaults, logging JSON to a file.
 
-    Only the limits are out of reach: calls are counted against them all the same.
+    Only the limits are out of reach: calls are counted against them all the same. ``module`` is
+    what runs its command line.
     """
     environment = settings | {
         "SMM_DATABASE__URL": engines.database_url,
@@ -120,7 +127,7 @@ async def gateway(
     if workers > 1:
         command += ["--workers", str(workers)]
     log = folder / f"{name}.log"
-    async with party("gateway", *command, log=log, environment=environment) as it:
+    async with party(module, *command, log=log, environment=environment) as it:
         url = (await it.hear()).removeprefix("API: ")
         yield Server(int(url.split(":")[2].split("/")[0]), (it.pid,))
 

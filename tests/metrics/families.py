@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 import gateway.app.measures
+import gateway.cli
 import gateway.metrics
 import gateway.request_metrics  # noqa: F401 - importing them registers all there is
 

@@ -763,6 +763,22 @@ BUGS = (
         test="tests/cli/test_doctor.py::test_a_fault_in_the_settings_has_its_line",
         shows="without TLS",
     ),
+    Bug(
+        name="what all workers know is added up",
+        file="gateway/supervision/merging.py",
+        before="            elif family.counts or name in ADDED_GAUGES:",
+        after="            elif family.counts or family.kind:",
+        test="tests/supervision/test_merging.py",
+        shows="assert 10",
+    ),
+    Bug(
+        name="a margin forgets what was refunded",
+        file="gateway/orders/settling.py",
+        before="kept = order.charge - order.refunded - change.refund",
+        after="kept = order.charge",
+        test="tests/metrics/test_families.py::test_money_is_counted_once_it_is_committed_and_margins_once_orders_end",
+        shows="2000000.0 == 1500000",
+    ),
 )
 
 #: Mutants that break code which is not there yet, by what it is.
