@@ -763,6 +763,20 @@ BUGS = (
         test="tests/cli/test_doctor.py::test_a_fault_in_the_settings_has_its_line",
         shows="without TLS",
     ),
+    Bug(
+        name="who asks for a large amount may confirm it",
+        file="gateway/resellers/adjusting.py",
+        before="if confirmed and asked.asked_by == warrant.actor.name:",
+        after="if confirmed and not asked.asked_by:",
+        test="tests/resellers/test_adjusting.py::test_what_is_above_the_limit_needs_two_operators",
+    ),
+    Bug(
+        name="the orders of a bulk share one request",
+        file="gateway/orders/bulk.py",
+        before="own = None if warrant is None else _own(warrant, order_id)",
+        after="own = warrant",
+        test="tests/operators/test_jobs.py::test_a_bulk_in_the_background_does_each_order_once",
+    ),
 )
 
 #: Mutants that break code which is not there yet, by what it is.
