@@ -1,13 +1,11 @@
-"""What a process shows of itself: its version, connections, disk, last backup, and event loop."""
+"""What a process shows of itself: its version, connections, disk, and event loop."""
 
 import asyncio
-import json
 import platform
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from prometheus_client import REGISTRY, Metric
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from gateway.backups.record import LAST_BACKUP
 from gateway.metrics import EVENT_LOOP_LAG
 from gateway.store.connection import Pool
 
@@ -66,10 +63,6 @@ class ProcessState(Collector):
     def _disk(self) -> Iterator[Metric]:
         free = GaugeMetricFamily("smm_disk_free_bytes", "Left where the data directory lies")
         size = GaugeMetricFamily("smm_disk_size_bytes", "Of the disk where it lies")
-        backup = GaugeMetricFamily(
-            "smm_last_backup_timestamp_seconds",
-            "When the last whole backup was made here; absent where none was",
-        )
         if self._data_dir is not None:
             # The folder is made when something is first written there.
             folders = (self._data_dir, *self._data_dir.absolute().parents)
@@ -77,18 +70,7 @@ class ProcessState(Collector):
                 usage = shutil.disk_usage(next(folder for folder in folders if folder.exists()))
                 free.add_metric([], usage.free)
                 size.add_metric([], usage.total)
-            made = _last_backup(self._data_dir)
-            if made is not None:
-                backup.add_metric([], made.timestamp())
-        yield from (free, size, backup)
-
-
-def _last_backup(data_dir: Path) -> datetime | None:
-    try:
-        told = json.loads((data_dir / LAST_BACKUP).read_text(encoding="utf-8"))
-        return datetime.fromisoformat(told["at"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        yield from (free, size)
 
 
 @contextmanager

@@ -194,10 +194,10 @@ CASES: dict[str, Case] = {
         _INSTANCE,
     ),
     "BackupTooOld": Case(
-        {f"smm_last_backup_timestamp_seconds{{{_JOB}}}": "-107700x60"},
+        {f"smm_backup_age_seconds{{{_JOB}}}": "107700+60x60"},
         14,
         18,
-        {f"smm_last_backup_timestamp_seconds{{{_JOB}}}": "-100000x60"},
+        {f"smm_backup_age_seconds{{{_JOB}}}": "100000+60x60"},
     ),
     "NoSyncStandby": _simple("smm_database_sync_standbys", "1x5 0x20", "1x25", 6, 8),
     "SpoolNotEmpty": _simple(

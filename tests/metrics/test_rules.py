@@ -56,8 +56,9 @@ def test_every_alert_has_its_section_of_the_runbook() -> None:
         assert name in sections, f"{name} has no section"
         for part in _RUNBOOK_PARTS:
             assert part in sections[name], f"{name} does not say {part}"
+    told_otherwise = {n for n, body in sections.items() if "no rule for it in Prometheus" in body}
     described = {name for name in sections if name[:1].isupper() and " " not in name}
-    assert described <= alerts().keys()
+    assert described - told_otherwise <= alerts().keys()
 
 
 def test_every_alert_is_tried_out() -> None:

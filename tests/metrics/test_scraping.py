@@ -24,7 +24,6 @@ _WITHOUT_TRAFFIC = {
     "smm_commit_doubts_total",
     "smm_contradictions_total",
     "smm_doubtful_orders_total",
-    "smm_last_backup_timestamp_seconds",
     "smm_loop_failures_total",
     "smm_order_reroutes_total",
     "smm_pace_waits_total",

@@ -779,6 +779,20 @@ BUGS = (
         test="tests/metrics/test_families.py::test_money_is_counted_once_it_is_committed_and_margins_once_orders_end",
         shows="2000000.0 == 1500000",
     ),
+    Bug(
+        name="who asks for a large amount may confirm it",
+        file="gateway/resellers/adjusting.py",
+        before="if confirmed and asked.asked_by == warrant.actor.name:",
+        after="if confirmed and not asked.asked_by:",
+        test="tests/resellers/test_adjusting.py::test_what_is_above_the_limit_needs_two_operators",
+    ),
+    Bug(
+        name="the orders of a bulk share one request",
+        file="gateway/orders/bulk.py",
+        before="own = None if warrant is None else _own(warrant, order_id)",
+        after="own = warrant",
+        test="tests/operators/test_jobs.py::test_a_bulk_in_the_background_does_each_order_once",
+    ),
 )
 
 #: Mutants that break code which is not there yet, by what it is.
