@@ -13,12 +13,15 @@ from types import SimpleNamespace, TracebackType
 from typing import Self
 
 import aiohttp
+import structlog
 
 from providers.calls import Call
 from providers.errors import Ambiguous, ProviderError, Unavailable
 from providers.limits import Purpose, Timeouts
 from providers.secrecy import masked
 from schemas.upstream import Exchange
+
+log = structlog.get_logger()
 
 #: How much of an answer is kept as evidence, in characters.
 EVIDENCE_LENGTH = 2_048
@@ -173,10 +176,12 @@ class Transport:
         witness = _Witness()
         try:
             await self._exchange(session, call, purpose, witness)
-        except _Broken as broken:
-            raise _failure_of(broken.cause, witness, purpose, secret) from None
         except Exception as error:  # noqa: BLE001 - whatever it is, an order may exist
-            raise _failure_of(error, witness, purpose, secret) from None
+            cause = error.cause if isinstance(error, _Broken) else error
+            failure = _failure_of(cause, witness, purpose, secret)
+            log.debug("upstream.failed", purpose=purpose, reason=str(failure))
+            raise failure from None
+        log.debug("upstream.answered", purpose=purpose, status=witness.status)
         text = masked(witness.kept.decode("utf-8", "replace"), secret)
         return Answer(
             exchange=_exchange_of(witness, text, sent=True),

@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 from gateway.catalogue.snapshot import Catalogue
 from gateway.grouping import GroupFailed, Overloaded
+from gateway.log import about
 from gateway.metrics import RATE_LIMITED
 from gateway.orders.drafting import Draft, draft_order
 from gateway.orders.earlier import Accepted
@@ -113,6 +114,10 @@ class PanelApi:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer a call. Every protocol-level answer is HTTP 200, as clients need it."""
         seen = _Seen(f"{self._process}-{next(self._numbers):x}")
+        with about(request_id=seen.request_id):
+            return await self._handle(request, seen)
+
+    async def _handle(self, request: web.Request, seen: _Seen) -> web.Response:
         began, why = time.perf_counter(), ""
         try:
             body = await self._ask(request, seen)
@@ -130,11 +135,11 @@ class PanelApi:
         except GroupFailed:
             outcome, response = "failed", _temporary(retry_after=5)
         except TRANSIENT as error:
-            log.warning("request.failed", reason=type(error).__name__, request_id=seen.request_id)
+            log.warning("request.failed", reason=type(error).__name__)
             outcome, response = "failed", _temporary(retry_after=5)
         except Exception:
             # Never a refusal text: panels would place the order elsewhere.
-            log.exception("request.failed", action=seen.action, request_id=seen.request_id)
+            log.exception("request.failed", action=seen.action)
             outcome, response = "failed", _temporary(retry_after=5)
         REQUESTS.count(seen.action, outcome, time.perf_counter() - began)
         if seen.action == "add" and outcome != "answered":
