@@ -21,7 +21,7 @@ from gateway.orders.receipts import Receipts
 from gateway.orders.telling import Teller
 from gateway.request_metrics import REQUESTS
 from gateway.store.connection import TRANSIENT
-from gateway.web.admission import Admission, key_of
+from gateway.web.admission import Admission, PlainHttp, key_of
 from gateway.web.aftercare import AftercareApi
 from gateway.web.api_actions import ACTIONS
 from gateway.web.buckets import Quota
@@ -125,7 +125,7 @@ class PanelApi:
             response = body if isinstance(body, web.Response) else answer(body)
         except PanelError as refusal:
             why = reason_of(str(refusal))
-            outcome, response = "refused", _refusal(request, str(refusal))
+            outcome, response = "refused", _refusal(request, refusal)
         except web.HTTPRequestEntityTooLarge:
             outcome, response = "refused", answer(wire.error_answer(wire.TOO_LARGE), status=413)
         except TooManyRequests as refusal:
@@ -301,8 +301,10 @@ def answer(body: bytes, *, status: int = 200, retry_after: int | None = None) ->
     return web.Response(body=body, status=status, headers=headers)
 
 
-def _refusal(request: web.Request, text: str) -> web.Response:
-    response = answer(wire.error_answer(text))
+def _refusal(request: web.Request, refusal: PanelError) -> web.Response:
+    # No redirect to https: it would hide that the key has travelled in the open.
+    status = 403 if isinstance(refusal, PlainHttp) else 200
+    response = answer(wire.error_answer(str(refusal)), status=status)
     if request.content.exception() is not None:
         # The body broke off or does not decode: the server must not read on, but close.
         request.content.feed_eof()
