@@ -5,7 +5,7 @@ the environment and reads no more of an answer than its purpose allows.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -16,9 +16,11 @@ import aiohttp
 import structlog
 
 from providers.calls import Call
+from providers.destinations import guarded_sockets
 from providers.errors import Ambiguous, ProviderError, Unavailable
 from providers.limits import Purpose, Timeouts
 from providers.secrecy import masked
+from schemas.resellers import Network
 from schemas.upstream import Exchange
 
 log = structlog.get_logger()
@@ -130,17 +132,25 @@ def _description(error: BaseException) -> str:
 class Transport:
     """The sessions to all upstreams. Use it as an async context manager, once per process."""
 
-    def __init__(self, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self, timeouts: Timeouts | None = None, private: Iterable[Network] | None = None
+    ) -> None:
+        """``private`` are the networks that are allowed beside public addresses; None is all."""
         self._timeouts = timeouts or Timeouts()
+        self._sockets = None if private is None else guarded_sockets(private)
         self._stack = AsyncExitStack()
         self._kept: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         # No limit over all upstreams together: one that hangs would keep the others waiting.
-        self._kept = await self._open_session(aiohttp.TCPConnector(limit=0))
+        self._kept = await self._open_session(
+            aiohttp.TCPConnector(limit=0, socket_factory=self._sockets)
+        )
         # A connection that an upstream is about to close would turn an order into a doubt.
-        self._fresh = await self._open_session(aiohttp.TCPConnector(limit=0, force_close=True))
+        self._fresh = await self._open_session(
+            aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=self._sockets)
+        )
         return self
 
     async def __aexit__(
