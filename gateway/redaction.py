@@ -81,9 +81,16 @@ def is_secret_name(name: str) -> bool:
 
 def mask(text: str) -> str:
     """The text without what is, or looks like, a secret."""
-    for secret in _held:
-        if secret in text:
-            text = text.replace(secret, MASK)
+    # Short ones may be words by which other secrets are found: they come last.
+    for secret in [held for held in _held if len(held) >= _LONG and held in text]:
+        text = text.replace(secret, MASK)
+    text = _CARD.sub(_without_card, _without_shapes(text))
+    for secret in [held for held in _held if held in text]:
+        text = text.replace(secret, MASK)
+    return text
+
+
+def _without_shapes(text: str) -> str:
     # The plain searches come first because nearly every text is harmless.
     if "smm_" in text:
         text = _KEY_SHAPE.sub("smm_" + MASK, text)
@@ -96,7 +103,7 @@ def mask(text: str) -> str:
         text = _JSON_KEY.sub(rf'\1"{MASK}"', text)
     if " " in text:
         text = _BEARER.sub(rf"\1 {MASK}", text)
-    return _CARD.sub(_without_card, text)
+    return text
 
 
 def _without_card(found: re.Match[str]) -> str:

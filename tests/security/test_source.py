@@ -97,7 +97,9 @@ def _made_of_values(module: Module) -> Iterator[str]:
 _OURS = {
     "gateway.store.connection": "the isolation level that the code names",
     "gateway.store.copying": "a table's name, quoted",
-    "gateway.store.ranges": "tables of ranges, by their numbers",
+    "gateway.store.ranges": "a digest that the code names",
+    "gateway.store.order_search": "conditions of a fixed table, with places for their values",
+    "gateway.store.reports": "columns of a fixed table",
 }
 
 
