@@ -17,6 +17,7 @@ from pydantic_settings import (
 
 from gateway.errors import UserError
 from gateway.peppers import Peppers
+from gateway.redaction import hold_settings
 from gateway.sealing import BadMasterKeys, MasterKeys
 from schemas.config import SettingsModel
 
@@ -73,7 +74,7 @@ def load_settings(named: Path | None = None, **flags: Any) -> Settings:
             )
 
     try:
-        return Sourced(**flags)
+        read = Sourced(**flags)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -82,6 +83,8 @@ def load_settings(named: Path | None = None, **flags: Any) -> Settings:
         raise UserError(f"setting {name}: {what} (see config.yaml for all settings)") from None
     except SettingsError as error:
         raise UserError(f"{error}: levels are parted by __, see config.yaml") from None
+    hold_settings(read)
+    return read
 
 
 def data_dir_of(settings: Settings) -> Path:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 import structlog
@@ -85,6 +86,7 @@ class Groups(Generic[Item, Answer]):
         self._seconds = 0.0
         self._began: float | None = None
         self._task: asyncio.Task[None] | None = None
+        self._context = copy_context()
 
     def __len__(self) -> int:
         """How many items wait."""
@@ -107,7 +109,8 @@ class Groups(Generic[Item, Answer]):
         own.append(_Waiting(item, future, gone))
         self._number += 1
         if self._task is None:
-            self._task = loop.create_task(self._run())
+            # A group is nobody's: what it logs does not carry the ids of who came first.
+            self._task = loop.create_task(self._run(), context=self._context.copy())
         return future
 
     async def finish(self) -> None:

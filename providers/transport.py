@@ -5,7 +5,7 @@ the environment and reads no more of an answer than its purpose allows.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -13,12 +13,17 @@ from types import SimpleNamespace, TracebackType
 from typing import Self
 
 import aiohttp
+import structlog
 
 from providers.calls import Call
+from providers.destinations import guarded_sockets
 from providers.errors import Ambiguous, ProviderError, Unavailable
 from providers.limits import Purpose, Timeouts
 from providers.secrecy import masked
+from schemas.resellers import Network
 from schemas.upstream import Exchange
+
+log = structlog.get_logger()
 
 #: How much of an answer is kept as evidence, in characters.
 EVIDENCE_LENGTH = 2_048
@@ -127,17 +132,25 @@ def _description(error: BaseException) -> str:
 class Transport:
     """The sessions to all upstreams. Use it as an async context manager, once per process."""
 
-    def __init__(self, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self, timeouts: Timeouts | None = None, private: Iterable[Network] | None = None
+    ) -> None:
+        """``private`` are the networks that are allowed beside public addresses; None is all."""
         self._timeouts = timeouts or Timeouts()
+        self._sockets = None if private is None else guarded_sockets(private)
         self._stack = AsyncExitStack()
         self._kept: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         # No limit over all upstreams together: one that hangs would keep the others waiting.
-        self._kept = await self._open_session(aiohttp.TCPConnector(limit=0))
+        self._kept = await self._open_session(
+            aiohttp.TCPConnector(limit=0, socket_factory=self._sockets)
+        )
         # A connection that an upstream is about to close would turn an order into a doubt.
-        self._fresh = await self._open_session(aiohttp.TCPConnector(limit=0, force_close=True))
+        self._fresh = await self._open_session(
+            aiohttp.TCPConnector(limit=0, force_close=True, socket_factory=self._sockets)
+        )
         return self
 
     async def __aexit__(
@@ -173,10 +186,12 @@ class Transport:
         witness = _Witness()
         try:
             await self._exchange(session, call, purpose, witness)
-        except _Broken as broken:
-            raise _failure_of(broken.cause, witness, purpose, secret) from None
         except Exception as error:  # noqa: BLE001 - whatever it is, an order may exist
-            raise _failure_of(error, witness, purpose, secret) from None
+            cause = error.cause if isinstance(error, _Broken) else error
+            failure = _failure_of(cause, witness, purpose, secret)
+            log.debug("upstream.failed", purpose=purpose, reason=str(failure))
+            raise failure from None
+        log.debug("upstream.answered", purpose=purpose, status=witness.status)
         text = masked(witness.kept.decode("utf-8", "replace"), secret)
         return Answer(
             exchange=_exchange_of(witness, text, sent=True),

@@ -146,6 +146,12 @@ ERRORS = (
         "Wait for the seconds in Retry-After.",
         429,
     ),
+    ErrorText(
+        wire.PLAIN_HTTP,
+        "The call came without TLS, so that its key may have been read on the way.",
+        "Ask for another key, and call https.",
+        403,
+    ),
     ErrorText(wire.TOO_LARGE, "The request is larger than 1 MB.", "Send less in one request.", 413),
     ErrorText(
         wire.TEMPORARY,

@@ -39,6 +39,7 @@ ORDERING_PAUSED = "Ordering is paused"
 IP_NOT_ALLOWED = "IP not allowed"
 TOO_MANY_REQUESTS = "Too many requests"
 TOO_LARGE = "Request too large"
+PLAIN_HTTP = "Use https"
 TEMPORARY = (
     "Temporary error. Repeat with the same external_id, or check its status before sending again"
 )

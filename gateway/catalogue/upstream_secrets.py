@@ -2,6 +2,7 @@
 
 import json
 
+from gateway.redaction import hold
 from gateway.sealing import MasterKeys, SealError
 from gateway.store import secrets
 from gateway.store.connection import Connection
@@ -28,9 +29,13 @@ def opened(record: ProviderRecord, keys: MasterKeys) -> ProviderTerms:
         }
     except SealError as error:
         raise BadAccount(f"provider {record.name}: {error}") from None
+    for text in found.values():
+        hold(text)
     options = dict(record.options)
     if HEADERS in found:
         options[HEADERS] = json.loads(found[HEADERS])
+        for value in options[HEADERS].values():
+            hold(str(value))
     return ProviderTerms(record.name, record.kind, record.url, found.get(_KEY, ""), options)
 
 

@@ -6,10 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway import sealing
-from gateway.cli.session import common_flags, printing_flags, run_with_database, show
+from gateway.cli.session import (
+    acting_flags,
+    common_flags,
+    printing_flags,
+    run_with_database,
+    show,
+    warrant_of,
+)
 from gateway.config import Settings, require_master_keys, require_peppers
+from gateway.operators.rotating import rotate
 from gateway.peppers import id_of
-from gateway.resealing import require_openable, reseal
 from gateway.store import resellers, secrets
 from gateway.store.connection import Pool
 
@@ -29,7 +36,7 @@ def add_commands(commands: Any) -> None:
     status.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _status(a, s, p)))
     rotated = verbs.add_parser(
         "rotate",
-        parents=[flags],
+        parents=[flags, acting_flags()],
         help="seal everything under the first of security.master_keys, and forget what API keys "
         "were known by under a pepper that is gone",
     )
@@ -65,22 +72,16 @@ def _rows(
 
 async def _rotate(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:
     keys, peppers = require_master_keys(settings), require_peppers(settings)
-    # What cannot be opened is told before anything is changed.
-    await require_openable(pool, keys)
 
     def tell(done: int) -> None:
         print(f"sealed anew: {done}", file=sys.stderr, flush=True)
 
-    renewed = await reseal(pool, keys, tell)
-    forgotten = 0
-    if peppers.old is None:
-        async with pool.acquire() as conn:
-            forgotten = await resellers.set_macs_before_forgotten(conn, peppers.id)
-    shown = {"master_key": keys.current, "renewed": renewed, "not_needed": list(keys.ids[1:])}
+    done = await rotate(pool, keys, peppers, warrant_of(arguments), tell)
+    shown = {"master_key": keys.current, "renewed": done.renewed, "not_needed": list(keys.ids[1:])}
     show(
         arguments,
-        shown | {"hashes_forgotten": forgotten},
-        text=lambda: _rotated(keys, renewed),
+        shown | {"hashes_forgotten": done.forgotten},
+        text=lambda: _rotated(keys, done.renewed),
     )
     return 0
 

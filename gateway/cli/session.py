@@ -17,6 +17,7 @@ from gateway.embedded.files import write_private
 from gateway.errors import UserError
 from gateway.log import configure_logging
 from gateway.operators.acting import at_the_command_line
+from gateway.redaction import hold_settings
 from gateway.sealing import new_key
 from gateway.store.connection import Pool
 from schemas.money import BadAmount, Micros, parse_amount, parse_rate
@@ -122,6 +123,7 @@ def with_kept_secrets(settings: Settings) -> Settings:
         if getattr(settings.security, name) is None and path.is_file():
             kept[name] = SecretStr(path.read_text(encoding="ascii").strip())
     security = settings.security.model_copy(update=kept)
+    hold_settings(security)
     return settings.model_copy(update={"security": security})
 
 

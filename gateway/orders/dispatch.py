@@ -12,6 +12,7 @@ import structlog
 
 from gateway.catalogue.routing import Standings, is_too_dear
 from gateway.catalogue.spending import lock_adds, most_in_flight, spend_adds
+from gateway.log import about
 from gateway.metrics import ATTEMPTS, PACE_WAITS, upstream_call
 from gateway.orders.failover import Outcome, Withheld
 from gateway.orders.lifecycle import move
@@ -131,6 +132,17 @@ class Sender:
         self, adapter: Provider, provider: ProviderRecord, order: ClaimedOrder, claimed_at: float
     ) -> Outcome:
         """Submit one claimed order and record what came of it; never raises for the upstream."""
+        with about(
+            order_id=order.id,
+            request_id=order.request_id,
+            provider=provider.name,
+            attempt=order.attempts,
+        ):
+            return await self._send(adapter, provider, order, claimed_at)
+
+    async def _send(
+        self, adapter: Provider, provider: ProviderRecord, order: ClaimedOrder, claimed_at: float
+    ) -> Outcome:
         for watched in ("ambiguous", "withheld"):
             ATTEMPTS.labels(provider.name, watched)  # alerts ask how much they grew
         outcome = await self._submit(adapter, provider, order, claimed_at)
@@ -139,10 +151,6 @@ class Sender:
         tell = log.debug if isinstance(outcome, Placed) else log.warning
         tell(
             "attempt.ended",
-            order_id=order.id,
-            request_id=order.request_id,
-            provider=provider.name,
-            attempt=order.attempts,
             outcome=type(outcome).__name__,
             reason=None if isinstance(outcome, Placed) else str(outcome),
         )

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from gateway.metrics import RATE_LIMITED
 from gateway.resellers.keys import KeyRing
-from gateway.web.addresses import Address, client_address, neighbourhood, within
+from gateway.web.addresses import Address, client_address, neighbourhood, read_address, within
 from gateway.web.fields import KEY_NAMES, Fields, every, one, parse_urlencoded
 from gateway.web.limits import TooManyRequests, WrongKeys
 from schemas import panel_v2 as wire
@@ -20,6 +20,13 @@ from schemas.panel_v2 import PanelError
 from schemas.resellers import Access, Network
 
 log = structlog.get_logger()
+
+
+class PlainHttp(PanelError):
+    """A call came without TLS, as a trusted proxy says: whoever listened has its key."""
+
+    def __init__(self) -> None:
+        super().__init__(wire.PLAIN_HTTP)
 
 
 class Admission:
@@ -36,13 +43,23 @@ class Admission:
         """What a call's key opens.
 
         Raises:
+            PlainHttp: for a call that came without TLS, whatever its key.
             PanelError: ``Invalid API key``, or ``IP not allowed`` for an address that is not on
                 the key's list.
             TooManyRequests: for a wrong key from where there were too many.
         """
         if not key:
             raise PanelError(wire.INVALID_KEY)
-        access = self._keys.known(key) or await self._look_up(request, key)
+        plain = self._is_plain(request)
+        try:
+            access = self._keys.known(key) or await self._look_up(request, key)
+        except PanelError:
+            if plain:
+                raise PlainHttp from None
+            raise
+        if plain:
+            log.error("security.exposed_key", key_id=access.key_id, hint="exchange this key")
+            raise PlainHttp
         if access.networks and not within(address := self._address(request), access.networks):
             self._count(address)
             log.warning("security.ip_not_allowed", address=str(address), key_id=access.key_id)
@@ -71,6 +88,13 @@ class Admission:
     def _address(self, request: web.Request) -> Address | None:
         forwarded = request.headers.getall("X-Forwarded-For", ()) if self._trusted else ()
         return client_address(request.remote, forwarded, self._trusted)
+
+    def _is_plain(self, request: web.Request) -> bool:
+        """Whether a trusted proxy says that it was called without TLS."""
+        if not self._trusted or not within(read_address(request.remote or ""), self._trusted):
+            return False
+        said = ",".join(request.headers.getall("X-Forwarded-Proto", []))
+        return said.rpartition(",")[2].strip().lower() == "http"
 
     def _compare(self, request: web.Request, key: str, access: Access) -> None:
         """Tell the operator of a second key in the query: somebody may be planting calls."""

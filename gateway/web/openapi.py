@@ -40,6 +40,7 @@ _IDEMPOTENCY_KEY: Schema = {
     "schema": {"type": "string", "pattern": "^[!-~]([ -~]{0,253}[!-~])?$"},
 }
 _FAILURES = {
+    "403": "The call came without TLS.",
     "413": "The request is too large.",
     "429": "Too many requests; Retry-After says for how many seconds.",
     "503": "Something failed here for a while; Retry-After says for how many seconds.",
@@ -56,7 +57,7 @@ def _responses() -> dict[str, Schema]:
         {"anyOf": [ref(name) for name in _GOOD]},
         _LEFT | _REPLAYED,
     )
-    headers = {"413": {}, "429": _LEFT | _AGAIN, "503": _LEFT | _AGAIN}
+    headers = {"403": {}, "413": {}, "429": _LEFT | _AGAIN, "503": _LEFT | _AGAIN}
     failures = {
         code: response(text, ref("Error"), headers[code]) for code, text in _FAILURES.items()
     }

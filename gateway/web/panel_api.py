@@ -12,6 +12,7 @@ from multidict import CIMultiDict
 
 from gateway.catalogue.snapshot import Catalogue
 from gateway.grouping import GroupFailed, Overloaded
+from gateway.log import about
 from gateway.metrics import RATE_LIMITED
 from gateway.orders.drafting import Draft, draft_order
 from gateway.orders.earlier import Accepted
@@ -20,7 +21,7 @@ from gateway.orders.receipts import Receipts
 from gateway.orders.telling import Teller
 from gateway.request_metrics import REQUESTS
 from gateway.store.connection import TRANSIENT
-from gateway.web.admission import Admission, key_of
+from gateway.web.admission import Admission, PlainHttp, key_of
 from gateway.web.aftercare import AftercareApi
 from gateway.web.api_actions import ACTIONS
 from gateway.web.buckets import Quota
@@ -113,6 +114,10 @@ class PanelApi:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer a call. Every protocol-level answer is HTTP 200, as clients need it."""
         seen = _Seen(f"{self._process}-{next(self._numbers):x}")
+        with about(request_id=seen.request_id):
+            return await self._handle(request, seen)
+
+    async def _handle(self, request: web.Request, seen: _Seen) -> web.Response:
         began, why = time.perf_counter(), ""
         try:
             body = await self._ask(request, seen)
@@ -120,7 +125,7 @@ class PanelApi:
             response = body if isinstance(body, web.Response) else answer(body)
         except PanelError as refusal:
             why = reason_of(str(refusal))
-            outcome, response = "refused", _refusal(request, str(refusal))
+            outcome, response = "refused", _refusal(request, refusal)
         except web.HTTPRequestEntityTooLarge:
             outcome, response = "refused", answer(wire.error_answer(wire.TOO_LARGE), status=413)
         except TooManyRequests as refusal:
@@ -130,11 +135,11 @@ class PanelApi:
         except GroupFailed:
             outcome, response = "failed", _temporary(retry_after=5)
         except TRANSIENT as error:
-            log.warning("request.failed", reason=type(error).__name__, request_id=seen.request_id)
+            log.warning("request.failed", reason=type(error).__name__)
             outcome, response = "failed", _temporary(retry_after=5)
         except Exception:
             # Never a refusal text: panels would place the order elsewhere.
-            log.exception("request.failed", action=seen.action, request_id=seen.request_id)
+            log.exception("request.failed", action=seen.action)
             outcome, response = "failed", _temporary(retry_after=5)
         REQUESTS.count(seen.action, outcome, time.perf_counter() - began)
         if seen.action == "add" and outcome != "answered":
@@ -296,8 +301,10 @@ def answer(body: bytes, *, status: int = 200, retry_after: int | None = None) ->
     return web.Response(body=body, status=status, headers=headers)
 
 
-def _refusal(request: web.Request, text: str) -> web.Response:
-    response = answer(wire.error_answer(text))
+def _refusal(request: web.Request, refusal: PanelError) -> web.Response:
+    # No redirect to https: it would hide that the key has travelled in the open.
+    status = 403 if isinstance(refusal, PlainHttp) else 200
+    response = answer(wire.error_answer(str(refusal)), status=status)
     if request.content.exception() is not None:
         # The body broke off or does not decode: the server must not read on, but close.
         request.content.feed_eof()

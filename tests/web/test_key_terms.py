@@ -1,13 +1,16 @@
 """What a key may do, from where, until when and how often; and what each account allows."""
 
 import json
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
+import structlog
+from structlog.testing import LogCapture
 
 from gateway.peppers import mac_of
 from gateway.resellers import accounts
@@ -359,3 +362,42 @@ async def test_whoever_tries_a_key_from_everywhere_is_counted_as_a_guesser(
         assert [await answer(NEIGHBOUR, bound) for _ in range(2)] == [200, 429]
         assert await answer(NEIGHBOUR, customer.key) == 200
         assert await answer(GUESSER, bound) == 200
+
+
+@pytest.fixture
+def capture() -> Iterator[LogCapture]:
+    """Everything that a gateway in this process logs as an error."""
+    before, found = structlog.get_config(), LogCapture()
+    level = structlog.make_filtering_bound_logger(logging.ERROR)
+    structlog.configure(processors=[found], wrapper_class=level)
+    yield found
+    structlog.configure(**before)
+
+
+async def test_g40_a_call_without_tls_is_refused_in_place_and_its_key_is_named_as_exposed(
+    desk: Desk, world: World, open_gateway: OpenGateway, capture: LogCapture
+) -> None:
+    customer = await world.reseller()
+    async with open_gateway(http=TRUSTED) as gateway:
+
+        async def answer(key: str, *protocols: str) -> tuple[int, Any, list[dict[str, Any]]]:
+            headers = FORM | {"X-Forwarded-For": GUESSER, "X-Forwarded-Proto": ", ".join(protocols)}
+            call = Request(f"key={key}&action=balance", headers=headers)
+            with structlog.testing.capture_logs() as logs:
+                given = await ask(desk.session, gateway.api_url, call)
+            exposed = [dict(line) for line in logs if line["event"] == "security.exposed_key"]
+            return given.status, given.json(), exposed
+
+        good = {"balance": "100.00", "currency": "USD"}
+        assert await answer(customer.key, "https") == (200, good, [])
+        # What the client itself wrote stands before what the proxy says.
+        assert await answer(customer.key, "http", "https") == (200, good, [])
+        for protocols in (("http",), ("https", "http")):
+            status, body, [line] = await answer(customer.key, *protocols)
+            assert (status, body) == (403, {"error": "Use https"})
+            assert line["key_id"] == 1
+            assert customer.key not in str(line)
+        assert await answer("wrong", "http") == (403, {"error": "Use https"}, [])
+    # Nobody else can say so.
+    async with open_gateway() as gateway:
+        assert await answer(customer.key, "http") == (200, good, [])
