@@ -23,7 +23,6 @@ from gateway.store.connection import Pool
 from providers.transport import Transport
 from schemas.doubts import Decision, DoubtfulOrder, LookRecord, ResolutionRecord
 from schemas.money import format_amount
-from schemas.orders import OrderState
 
 _LIMIT = 1_000
 

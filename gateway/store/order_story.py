@@ -53,5 +53,7 @@ async def list_order_entries(conn: Connection, order_id: int) -> list[OrderEntry
 
 async def list_provider_aliases(conn: Connection) -> dict[str, str]:
     """What stands for each provider's name where the name is not for everybody's eyes."""
-    rows = await conn.fetch("select name, coalesce(alias, 'provider ' || id) as alias from provider")
+    rows = await conn.fetch(
+        "select name, coalesce(alias, 'provider ' || id) as alias from provider"
+    )
     return {row["name"]: row["alias"] for row in rows}

@@ -1,6 +1,7 @@
 """Orders: looking for them, and one order's whole story."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -22,6 +23,7 @@ from gateway.store import (
 )
 from gateway.web.ops.order_fields import filter_of
 from gateway.web.ops.visit import NotFound, Visit
+from gateway.web.ops.words import plain
 from providers.transport import Transport
 from schemas.doubts import Decision
 from schemas.money import format_amount
@@ -40,17 +42,16 @@ async def search(visit: Visit) -> web.Response:
     before = query.text("before")
     page = int(before) if before.isdecimal() and len(before) < 10 else None
     async with visit.services.pool.acquire() as conn:
-        found = await order_search.list_found_orders(
-            conn, wanted, before_id=page, limit=_ROWS + 1
-        )
+        found = await order_search.list_found_orders(conn, wanted, before_id=page, limit=_ROWS + 1)
     return await visit.page(
         "orders.html",
         title="Orders",
         orders=found[:_ROWS],
         more=found[_ROWS - 1].id if len(found) > _ROWS else None,
         asked={name: query.text(name) for name in ("q", "reseller", "provider", "state", "link")},
-        states=list(OrderState),
+        state_options=[("", "any"), *((state, plain(state)) for state in OrderState)],
         problem=problem,
+        **await visit.provider_words(),
     )
 
 
@@ -80,7 +81,7 @@ async def show(visit: Visit) -> web.Response:
         order = await order_search.get_order(conn, number)
         if order is None:
             raise NotFound(f"There is no order {number}, or it is kept elsewhere by now.")
-        story = {
+        story: dict[str, Any] = {
             "events": await order_story.list_events(conn, number),
             "entries": await order_story.list_order_entries(conn, number),
             "attempts": await attempts.list_attempts(conn, number),
@@ -103,8 +104,8 @@ async def show(visit: Visit) -> web.Response:
         order=order,
         deeds=_deeds(order.state),
         suggestion=suggested(doubtful) if doubtful else None,
-        names_providers=visit.role.covers(Role.MANAGER),
         **story,
+        **await visit.provider_words(),
     )
 
 
@@ -120,7 +121,7 @@ def told(effect: Effect) -> str:
         return "Its upstream is asked; money moves when the order ends there."
     if effect.result is Result.UNCHANGED:
         return "It is so already: nothing was changed."
-    state = str(effect.after).replace("_", " ")
+    state = plain(str(effect.after))
     paid = f" {format_amount(effect.refund)} was paid back." if effect.refund else ""
     return f"The order is {state} now.{paid}"
 
@@ -131,9 +132,7 @@ async def _do(visit: Visit, deed: Deed) -> web.Response:
 
     async def work() -> str:
         return told(
-            await act_on_order(
-                services.pool, number, deed, visit.warrant(), correction_ms=watched
-            )
+            await act_on_order(services.pool, number, deed, visit.warrant(), correction_ms=watched)
         )
 
     return await visit.act(f"{_HERE}/{number}", work)
@@ -185,7 +184,7 @@ async def resolve(visit: Visit) -> web.Response:
             visit.warrant(),
             correction_ms=visit.services.settings.tracking.correction_ms,
         )
-        state = str(done.state).replace("_", " ")
+        state = plain(done.state)
         again = " It was resolved so before." if done.again else ""
         return f"Order {number} is {state} now.{again}"
 
@@ -216,9 +215,7 @@ def _word(visit: Visit) -> Word:
 async def _require_there(visit: Visit, number: int, upstream_id: str) -> None:
     services = visit.services
     async with Transport(timeouts(services.settings.dispatch)) as transport:
-        await require_known_upstream(
-            services.pool, transport, services.keys, number, upstream_id
-        )
+        await require_known_upstream(services.pool, transport, services.keys, number, upstream_id)
 
 
 ROUTES = (

@@ -5,7 +5,6 @@ from aiohttp import web
 from gateway.orders.suggesting import suggested
 from gateway.store import doubts
 from gateway.web.ops.visit import Visit
-from schemas.operators import Role
 from schemas.orders import OrderState
 
 _MOST = 200
@@ -25,7 +24,7 @@ async def show(visit: Visit) -> web.Response:
         looked_for=[row for row in rows if row[0].state is OrderState.UNKNOWN],
         tied_up=charges.get(OrderState.REVIEW, 0),
         in_doubt=charges.get(OrderState.UNKNOWN, 0),
-        names_providers=visit.role.covers(Role.MANAGER),
+        **await visit.provider_words(),
     )
 
 

@@ -63,9 +63,11 @@ class Watched:
         page.on("dialog", lambda dialog: self.complaints.append(f"dialog: {dialog.message}"))
         page.on(
             "console",
-            lambda line: self.complaints.append(f"console: {line.text}")
-            if line.type in ("error", "warning")
-            else None,
+            lambda line: (
+                self.complaints.append(f"console: {line.text}")
+                if line.type in ("error", "warning")
+                else None
+            ),
         )
 
 
