@@ -15,7 +15,7 @@ _NOT_LOGGED = {
     *("reseller show", "reseller list", "key list", "provider list", "provider balance"),
     *("provider probe", "service list", "service show", "route list", "price list"),
     *("price preview", "change list", "change show", "order show", "order list"),
-    *("refill list", "review list", "review show", "operator log", "range list", "range detach"),
+    *("refill list", "review list", "review show", "operator log", "operator list", "range list", "range detach"),
     *("ordering show", "confirmation list", "report sales", "service speed", "provider funds"),
     *("job list", "job show", "secret rotate", "secret new-key", "secret status"),
     *("embedded export", "embedded upgrade"),

@@ -144,9 +144,7 @@ def test_passwords_that_everybody_tries_or_bcrypt_would_cut_are_refused(password
         require_good(password, "deniz-kaya")
 
 
-@pytest.mark.parametrize(
-    "password", [PASSWORD, "tRz8!qmPw0-x", "üç gül şu köşede durur", _LONG]
-)
+@pytest.mark.parametrize("password", [PASSWORD, "tRz8!qmPw0-x", "üç gül şu köşede durur", _LONG])
 def test_other_passwords_are_taken_up_to_64_characters(password: str) -> None:
     require_good(password, "deniz")
 
