@@ -28,7 +28,8 @@ async def list_add_outcomes(
                select $2 * interval '1 second' as step,
                       date_bin($2 * interval '1 second', now(), 'epoch') as last)
            select t.at, a.outcome, sum(a.number)::bigint as number
-             from span, generate_series(last - $1 * step, last - step, step) as t(at)
+             from span
+            cross join generate_series(last - $1 * step, last - step, step) as t(at)
              left join add_outcome a on a.minute >= t.at and a.minute < t.at + step
             group by t.at, a.outcome order by t.at""",
         steps,

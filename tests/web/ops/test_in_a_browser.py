@@ -104,7 +104,7 @@ async def test_every_page_is_sound_at_a_desk_and_on_a_phone_light_and_dark(
                 await sign_in(watched.page, "ada", PASSWORD, client.recovery_codes.pop())
                 for path in _pages(await _ids(pool)):
                     wrong += await _check(watched, path, width=size[0])
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
 
 
 async def test_an_operator_comes_in_with_a_second_factor_and_decides_about_an_order(
