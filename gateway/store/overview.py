@@ -24,7 +24,7 @@ class OrdersOfTime:
 async def list_orders_of_time(
     conn: Connection, *, steps: int, step_seconds: int
 ) -> list[OrdersOfTime]:
-    """The last ``steps`` whole steps of time, oldest first, empty ones included.
+    """The last ``steps`` whole steps and the one that runs, oldest first, empty ones included.
 
     Parts of orders are within their parents.
     """
@@ -36,7 +36,7 @@ async def list_orders_of_time(
                   coalesce(sum(o.charge - o.refunded), 0)::bigint as revenue,
                   coalesce(sum(o.cost::numeric * (o.charge - o.refunded) / o.charge), 0)::bigint
                       as cost
-             from span, generate_series(last - $1 * step, last - step, step) as t(at)
+             from span, generate_series(last - $1 * step, last, step) as t(at)
              left join (
                  select id, charge, refunded, cost,
                         date_bin((select step from span), created_at, 'epoch') as at

@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pyotp
 import pytest
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
@@ -162,7 +163,7 @@ async def test_live_parts_refresh_themselves_and_without_javascript_pages_work_t
             assert watched.complaints == []
 
 
-#: Columns whose words are ours, or whose shape is checked.
+#: Columns whose words are ours.
 _OURS = (
     "state|role|kind|type|currency|cause|source|destination|action|subject|stage|decision|verdict"
     "|password|wire_status|service_type|refusal|url|notice_tone|from_state|to_state|scope"
@@ -183,7 +184,6 @@ async def _poison(pool: Pool) -> int:
     )
     poisoned = 0
     for row in columns:
-        key = f"{row['t']}.{row['c']}"
         value = "$1 || ' ' || md5(random()::text)"
         statement = f"update {row['t']} t set {row['c']} = {value} where {row['c']} is not null"
         try:
@@ -191,8 +191,8 @@ async def _poison(pool: Pool) -> int:
                 await conn.execute(f"alter table {row['t']} disable trigger user")
                 done = await conn.execute(statement, _HOSTILE)
                 await conn.execute(f"alter table {row['t']} enable trigger user")
-        except Exception as error:
-            raise AssertionError(f"{key}: {error}") from error
+        except asyncpg.IntegrityConstraintViolationError:
+            continue  # the database itself says what may stand there
         poisoned += int(done.split()[1])
     await pool.execute(
         "update reconciliation set evidence = jsonb_build_object('x', $1::text)", _HOSTILE
