@@ -18,7 +18,7 @@ ifneq ($(shell cat $(VENV)/checkout 2>/dev/null),$(CURDIR))
 $(shell rm -f $(VENV)/installed-run $(VENV)/installed-dev)
 endif
 
-.PHONY: help setup setup-dev demo test lint bench drill faults soak mutants lock clean docs
+.PHONY: help setup setup-dev demo test lint bench drill faults soak mutants lock clean docs screenshots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -57,6 +57,9 @@ mutants: $(VENV)/installed-dev ## plant bugs one by one and check that a test ca
 
 docs: $(VENV)/installed-dev ## write docs/configuration.md anew from the settings
 	@$(BIN)/python -m tests.reference
+
+screenshots: $(VENV)/installed-dev ## take the console's pictures into docs/screenshots (needs chromium)
+	@exec $(BIN)/python -m pytest -q tests/web/ops/take_screenshots.py
 
 lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: install it, or pass UV=/path/to/uv" >&2; exit 1; }

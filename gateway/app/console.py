@@ -45,6 +45,7 @@ async def open_console(stack: AsyncExitStack, core: Core, redis_url: str) -> str
         signing_in=signing_in,
         own_account=OwnAccount(core.pool, passwords, seeds),
         seeds=seeds,
+        keys=core.keys,
     )
 
     async def forget() -> float:

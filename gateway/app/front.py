@@ -14,7 +14,9 @@ from gateway.orders.doubts import Hold
 from gateway.orders.intake import Intake
 from gateway.orders.receipts import Receipts, write_receipts
 from gateway.orders.telling import Teller
+from gateway.request_metrics import REQUESTS
 from gateway.resellers.keys import KeyRing
+from gateway.web.add_outcomes import AddOutcomes
 from gateway.web.admission import Admission
 from gateway.web.aftercare import AftercareApi
 from gateway.web.exchange import Exchange
@@ -25,6 +27,7 @@ from gateway.workers.loop import Loop
 _CATALOGUE_SECONDS = 1.0
 _RECEIPT_SECONDS = 0.25
 _STANDINGS_SECONDS = 1.0
+_OUTCOMES_SECONDS = 10.0
 
 
 class Front:
@@ -37,6 +40,7 @@ class Front:
         self._table = ProviderTable(core.pool, time.monotonic, core.settings.exchange_rate)
         self._catalogue = Catalogue()
         self._receipts = Receipts()
+        self._outcomes = AddOutcomes(core.pool, REQUESTS)
         self.api_url = ""
 
     async def start(self, stack: AsyncExitStack, public: socket.socket | None) -> None:
@@ -48,6 +52,7 @@ class Front:
         loops = [
             Loop("catalogue", self._refresh_catalogue),
             Loop("receipts", self._write_receipts),
+            Loop("outcomes", self._write_outcomes),
         ]
         if self._keeps_standings:
             loops.append(Loop("standings", self._follow_standings))
@@ -102,6 +107,10 @@ class Front:
     async def _follow_standings(self) -> float:
         await follow_standings(self._table, self._core.standings)
         return _STANDINGS_SECONDS
+
+    async def _write_outcomes(self) -> float:
+        await self._outcomes.write()
+        return _OUTCOMES_SECONDS
 
     async def _write_receipts(self) -> float:
         await write_receipts(self._core.pool, self._receipts)

@@ -78,7 +78,11 @@ async def listen(
     stack.push_async_callback(runner.cleanup)
     site: web.BaseSite
     if inherited is None:
-        site = web.TCPSite(runner, listener.host, listener.port, backlog=_BACKLOG)
+        # Each worker process answers operators, on one port.
+        shared = isinstance(listener, OpsSettings) and listener.port != 0
+        site = web.TCPSite(
+            runner, listener.host, listener.port, backlog=_BACKLOG, reuse_port=shared or None
+        )
     else:
         site = web.SockSite(runner, inherited, backlog=_BACKLOG)
     try:

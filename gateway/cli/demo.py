@@ -20,6 +20,7 @@ from gateway.embedded.child import Child
 from gateway.embedded.files import write_private
 from gateway.embedded.place import Place
 from gateway.errors import UserError
+from gateway.operators.accounts import create_operator, list_operators, reset_operator
 from gateway.resellers import accounts
 from gateway.resellers.adjusting import move_money
 from gateway.store import ledger, providers, resellers, services
@@ -32,6 +33,7 @@ from schemas.providers import ProviderRecord
 
 _SANDBOX = "sandbox"
 _RESELLER = "demo"
+_OPERATOR = "demo"
 _KEY_FILE = "demo_api_key"
 _FUNDS = 1_000 * UNIT
 _WARRANT = Warrant(Actor("demo", Role.OWNER), "to try things with")
@@ -69,6 +71,7 @@ async def run(settings: Settings, data_dir: Path, ready_file: Path | None) -> in
         pool = await connect(settings, addresses.database_url)
         try:
             key = await prepare(settings, data_dir, pool, panel, panel_key)
+            token = await _invite(pool)
         finally:
             await pool.close()
         async with Gateway(settings, addresses.database_url, addresses.redis_url) as gateway:
@@ -77,12 +80,13 @@ async def run(settings: Settings, data_dir: Path, ready_file: Path | None) -> in
                 "api_key": key,
                 "metrics_url": f"{gateway.internal_url}/metrics",
                 "sandbox_url": panel,
+                "console_url": f"{gateway.console_url}/ops",
                 "database_url": addresses.database_url,
                 "pid": os.getpid(),
             }
             if ready_file is not None:
                 write_private(ready_file, json.dumps(ready))
-            print(_what_to_try(gateway, key, panel, data_dir), flush=True)
+            print(_what_to_try(gateway, key, panel, data_dir, token), flush=True)
             raise UserError(await _first_failure(own, child))
 
 
@@ -94,9 +98,23 @@ def _tell(step: str) -> None:
 def _for_demo(settings: Settings, data_dir: Path) -> Settings:
     tracking = settings.tracking.model_copy(update=_DEMO_TRACKING)
     refills = settings.refills.model_copy(update=_DEMO_REFILLS)
+    port = settings.ops.port
+    if port is None:
+        port = settings.http.port + 1 if settings.http.port else 0
+    ops = settings.ops.model_copy(update={"port": port, "development": True})
     return settings.model_copy(
-        update={"data_dir": data_dir, "tracking": tracking, "refills": refills}
+        update={"data_dir": data_dir, "tracking": tracking, "refills": refills, "ops": ops}
     )
+
+
+async def _invite(pool: Pool) -> str | None:
+    """The console's operator; a welcome link as long as no password is set."""
+    found = {operator.name: operator for operator in await list_operators(pool)}
+    if _OPERATOR not in found:
+        return await create_operator(pool, _WARRANT, _OPERATOR, Role.OWNER)
+    if found[_OPERATOR].has_password:
+        return None
+    return await reset_operator(pool, _WARRANT, _OPERATOR)
 
 
 def _keep_pepper(data_dir: Path) -> None:
@@ -207,8 +225,12 @@ async def _account(
     return await upstreams.find_provider(conn, _SANDBOX)
 
 
-def _what_to_try(gateway: Gateway, key: str, panel: str, data_dir: Path) -> str:
+def _what_to_try(gateway: Gateway, key: str, panel: str, data_dir: Path, token: str | None) -> str:
     url = gateway.api_url
+
+    console = f"{gateway.console_url}/ops"
+    if token is not None:
+        console += f"/welcome/{token}  (once: choose the password of {_OPERATOR})"
 
     def call(action: str) -> str:
         return f"  curl -d 'key={key}&{action}' {url}"
@@ -227,6 +249,7 @@ def _what_to_try(gateway: Gateway, key: str, panel: str, data_dir: Path) -> str:
         call("action=cancel&orders=1,2"),
         "",
         f"  API       {url}",
+        f"  console   {console}",
         f"  metrics   {gateway.internal_url}/metrics",
         f"  health    {gateway.internal_url}/readyz",
         f"  sandbox   {panel}  (the upstream panel)",

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from gateway.cli.operator_accounts import add_verbs
 from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.store import operator_actions as store
 from gateway.store.connection import Pool
@@ -14,6 +15,7 @@ def add_commands(commands: Any) -> None:
     flags = printing_flags()
     group = commands.add_parser("operator", help="operators, and the log of what they did")
     verbs = group.add_subparsers(metavar="VERB", required=True)
+    add_verbs(verbs)
     log = verbs.add_parser("log", parents=[flags], help="what operators did, the newest first")
     log.add_argument(
         "--subject", nargs=2, metavar=("KIND", "ID"), help="of one thing, like order 17"

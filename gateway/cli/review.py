@@ -17,12 +17,12 @@ from gateway.config import Settings, require_master_keys
 from gateway.errors import UserError
 from gateway.orders.resolutions import require_known_upstream, resolve_order
 from gateway.orders.resolving import Word
+from gateway.orders.suggesting import Next, suggested
 from gateway.store import attempts, doubts, order_search
 from gateway.store.connection import Pool
 from providers.transport import Transport
 from schemas.doubts import Decision, DoubtfulOrder, LookRecord, ResolutionRecord
 from schemas.money import format_amount
-from schemas.orders import OrderState
 
 _LIMIT = 1_000
 
@@ -59,23 +59,22 @@ def add_commands(commands: Any) -> None:
 
 
 def suggestion(order: DoubtfulOrder) -> str:
-    """What an operator should do next, from what is known."""
-    found = order.look.evidence if order.look else {}
-    listed, balance = found.get("list", {}), found.get("balance", {})
-    candidates = listed.get("candidates", [])
-    if order.state is OrderState.UNKNOWN:
-        return "wait: it is still being looked for"
-    if order.upstream_id is not None:
-        return f"look at {order.upstream_id} there, then --placed, --completed, --partial, --cancel"
-    if named := found.get("answer", {}).get("named"):
-        return f"--placed {named}, if it is the same order there"
-    if len(candidates) == 1:
-        return f"--placed {candidates[0]}, if it is the same order there"
-    if candidates:
-        return f"--placed one of {', '.join(candidates)}"
-    if balance.get("paid_for"):
-        return "it was paid for: find it there, then --placed"
-    return "look for it there, then --placed or --not-placed"
+    """What an operator should do next, with the flags for it."""
+    found = suggested(order)
+    named = ", ".join(found.upstream_ids)
+    match found.next:
+        case Next.WAIT:
+            return "wait: it is still being looked for"
+        case Next.LOOK:
+            return f"look at {named} there, then --placed, --completed, --partial, --cancel"
+        case Next.COMPARE if len(found.upstream_ids) == 1:
+            return f"--placed {named}, if it is the same order there"
+        case Next.COMPARE:
+            return f"--placed one of {named}"
+        case Next.FIND:
+            return "it was paid for: find it there, then --placed"
+        case _:
+            return "look for it there, then --placed or --not-placed"
 
 
 def _age(span: timedelta) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import stat
 import sys
@@ -14,6 +15,7 @@ import pytest
 from gateway.embedded import erase
 from tests.conftest import eventually
 from tests.panel_client import PanelClient
+from tests.web.ops.client import OperatorClient
 
 
 class Demo:
@@ -47,6 +49,12 @@ class Demo:
         assert self.process is not None
         self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), 60)
+
+    def welcome_link(self) -> str:
+        """The link to the console that the last start has printed; empty where it printed none."""
+        last = self._log.read_text().rpartition("smm-gateway is running")[2]
+        found = re.search(r"http\S+/ops/welcome/\S+", last)
+        return found[0] if found else ""
 
     def mode(self, name: str) -> str:
         """The rights of a file in the data directory."""
@@ -97,6 +105,20 @@ async def test_a_second_start_finds_the_key_and_the_orders_of_the_first(
         assert "status" in await client.call("status", order=order)
         assert await client.call("balance") == balance
     assert await demo.end(signal.SIGTERM) == 0
+
+
+async def test_the_console_is_there_with_a_link_until_its_operator_has_a_password(
+    demo: Demo,
+) -> None:
+    ready = await demo.start()
+    url = ready["console_url"].removesuffix("/ops")
+    async with OperatorClient(url) as client:
+        assert (await client.accept(demo.welcome_link(), "a few words in a row")).location == "/ops"
+        assert (await client.get("/ops")).status == 200
+    await demo.end(signal.SIGTERM)
+    await demo.start()
+    assert demo.welcome_link() == ""
+    await demo.end(signal.SIGTERM)
 
 
 async def test_secrets_are_readable_by_their_owner_alone(demo: Demo) -> None:

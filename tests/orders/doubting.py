@@ -16,7 +16,7 @@ from tests.world import World
 IMPATIENT = DispatchSettings(
     timeout_ms=600, connect_timeout_ms=300, retry_first_ms=10, retry_last_ms=20, hold_ms=20
 )
-_SHIFTED = (
+SHIFTED = (
     """update attempt set started_at = started_at - $1::interval,
                           finished_at = finished_at - $1::interval""",
     "update orders set updated_at = updated_at - $1::interval where state = 'unknown'",
@@ -65,7 +65,7 @@ class Doubting:
 
     async def pass_time(self, minutes: float) -> None:
         """Let all that has happened be so much longer ago."""
-        for statement in _SHIFTED:
+        for statement in SHIFTED:
             await self.line.pool.execute(statement, timedelta(minutes=minutes))
 
     async def look_for_long(self) -> None:

@@ -793,6 +793,37 @@ BUGS = (
         after="own = warrant",
         test="tests/operators/test_jobs.py::test_a_bulk_in_the_background_does_each_order_once",
     ),
+    Bug(
+        name="a one-time code is good for as long as its time lasts",
+        file="gateway/operators/codes.py",
+        before="if step > last and secrets.compare_digest",
+        after="if secrets.compare_digest",
+        test="tests/web/ops/test_signing_in.py::"
+        "test_a_one_time_code_and_a_recovery_code_are_each_accepted_once",
+    ),
+    Bug(
+        name="a form with another session's token is taken",
+        file="gateway/web/ops/forms.py",
+        before="return hmac.compare_digest(token_for(key, cookie).encode(), given.encode())",
+        after="return len(given) == 64",
+        test="tests/web/ops/test_guards.py::test_a_form_needs_the_token_of_its_own_session",
+    ),
+    Bug(
+        name="a page that refreshes itself keeps a session alive for ever",
+        file="gateway/operators/sessions.py",
+        before="if session is not None and is_look:",
+        after="if session is not None:",
+        test="tests/web/ops/test_sessions.py::"
+        "test_half_an_hour_without_a_look_or_twelve_hours_end_a_session",
+    ),
+    Bug(
+        name="strangers who guess lock an operator out",
+        file="gateway/web/ops/attempts.py",
+        before="known = self.knows(account, mark)",
+        after="known = False",
+        test="tests/web/ops/test_guards.py::"
+        "test_guesses_at_an_account_slow_down_and_lock_no_operator_out",
+    ),
 )
 
 #: Mutants that break code which is not there yet, by what it is.

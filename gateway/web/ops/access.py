@@ -13,7 +13,8 @@ class Open(Enum):
     ANYONE = "anyone"
 
 
-#: Who may: anyone, whoever has come so far in signing in, or a role and those above it.
+#: Who may: anyone, who has come so far in signing in (``FULL``: however far), or a role and those
+#: above it.
 Need: TypeAlias = Open | Stage | Role
 
 NEEDS: dict[str, Need] = {
@@ -37,6 +38,17 @@ NEEDS: dict[str, Need] = {
     "POST /ops/account/sessions/{id}/end": Role.VIEWER,
     # Pages
     "GET /ops": Role.VIEWER,
+    "GET /ops/orders": Role.VIEWER,
+    "GET /ops/orders/{id}": Role.VIEWER,
+    "POST /ops/orders/{id}/note": Role.SUPPORT,
+    "POST /ops/orders/{id}/cancel": Role.SUPPORT,
+    "POST /ops/orders/{id}/resend": Role.SUPPORT,
+    "POST /ops/orders/{id}/refund": Role.MANAGER,
+    "POST /ops/orders/{id}/resolve": Role.MANAGER,
+    "GET /ops/review": Role.VIEWER,
+    "GET /ops/ordering": Role.VIEWER,
+    "POST /ops/ordering/stop": Role.MANAGER,
+    "POST /ops/ordering/start": Role.MANAGER,
     "GET /ops/operators": Role.OWNER,
     "POST /ops/operators": Role.OWNER,
     "POST /ops/operators/{name}": Role.OWNER,
@@ -56,6 +68,9 @@ class MenuItem(NamedTuple):
 
 MENU: tuple[MenuItem, ...] = (
     MenuItem("/ops", "Overview", "Now"),
+    MenuItem("/ops/orders", "Orders", "Now"),
+    MenuItem("/ops/review", "Review", "Now"),
+    MenuItem("/ops/ordering", "Ordering", "Now"),
     MenuItem("/ops/operators", "Operators", "House"),
     MenuItem("/ops/log", "Operators' log", "House"),
 )
@@ -63,7 +78,7 @@ MENU: tuple[MenuItem, ...] = (
 
 def may(role: Role, need: Need) -> bool:
     """Whether a signed-in operator of that role may use what needs this."""
-    return role.covers(need) if isinstance(need, Role) else need is not Stage.CODE
+    return role.covers(need) if isinstance(need, Role) else True
 
 
 def menu_of(role: Role) -> list[tuple[str, list[MenuItem]]]:

@@ -14,7 +14,10 @@ from gateway.web.ops import (
     pages_account,
     pages_log,
     pages_operators,
+    pages_ordering,
+    pages_orders,
     pages_overview,
+    pages_review,
     pages_sign_in,
     static_files,
 )
@@ -39,6 +42,9 @@ PAGES = (
     pages_sign_in,
     pages_account,
     pages_overview,
+    pages_orders,
+    pages_review,
+    pages_ordering,
     pages_operators,
     pages_log,
 )
@@ -205,7 +211,10 @@ def _routes() -> Iterable[tuple[str, str, Handler]]:
 
 
 def _is_at(session: Session, need: object) -> bool:
-    """Whether signing in has come as far as a route needs; signing out is open at every step."""
-    if isinstance(need, Stage):
-        return need in (session.stage, Stage.FULL)
-    return session.stage is Stage.FULL
+    """Whether signing in has come as far as a route needs.
+
+    Leaving is open at every step, and who is in may still set a second factor up.
+    """
+    if need is Stage.FULL or session.stage is need:
+        return True
+    return session.stage is Stage.FULL and need is not Stage.CODE

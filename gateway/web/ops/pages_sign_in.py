@@ -67,15 +67,11 @@ def _go_on(visit: Visit, begun: Begun, account: str) -> web.Response:
 
 async def show_code(visit: Visit) -> web.Response:
     """The form for a one-time code."""
-    if visit.signed_in:
-        return visit.go("/ops")
     return await visit.page("code.html", title="One-time code", problem="")
 
 
 async def enter_code(visit: Visit) -> web.Response:
     """Check a one-time code, or a recovery code."""
-    if visit.signed_in:
-        return visit.go("/ops")
     operator, problem, status = visit.session.operator, _WRONG_CODE, 403
     if wait := visit.services.attempts.take_code(operator.id):
         problem, status = _too_many(wait), 429

@@ -9,6 +9,7 @@ from gateway.config import Settings
 from gateway.operators.own_account import OwnAccount
 from gateway.operators.seeds import Seeds
 from gateway.operators.signing_in import SigningIn
+from gateway.sealing import MasterKeys
 from gateway.store.connection import Pool
 from gateway.web.ops.attempts import SignInAttempts
 
@@ -25,6 +26,7 @@ class Services:
     signing_in: SigningIn
     own_account: OwnAccount
     seeds: Seeds
+    keys: MasterKeys
 
 
 def form_key_of(pepper: bytes) -> bytes:

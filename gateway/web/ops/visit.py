@@ -9,6 +9,7 @@ from gateway.errors import UserError
 from gateway.operators import sessions
 from gateway.operators.acting import AlreadyDone
 from gateway.operators.sessions import Browser
+from gateway.store import order_story
 from gateway.web.ops.access import NEEDS, may, menu_of, section_of
 from gateway.web.ops.cookies import Cookies
 from gateway.web.ops.forms import REQUEST_FIELD, Form, new_request, token_for
@@ -83,6 +84,22 @@ class Visit:
         if not (text.isascii() and text.isdigit() and len(text) <= 9):
             raise NotFound("there is nothing of that number")
         return int(text)
+
+    async def provider_words(self) -> dict[str, Any]:
+        """For templates: whether providers are named here, and how each is shown.
+
+        Support staff see an alias, never the provider's name.
+        """
+        named = self.role.covers(Role.MANAGER)
+        aliases: dict[str, str] = {}
+        if not named:
+            async with self.services.pool.acquire() as conn:
+                aliases = await order_story.list_provider_aliases(conn)
+
+        def shown(name: str) -> str:
+            return name if named else aliases.get(name, "a provider")
+
+        return {"names_providers": named, "shown_provider": shown}
 
     def may(self, route: str) -> bool:
         """Whether the operator may use a route, like ``POST /ops/operators``."""

@@ -19,6 +19,22 @@ def money(amount: int | None, currency: str = "") -> str:
     return f"{sign}{grouped} {currency}".rstrip()
 
 
+def cents(amount: int, currency: str = "") -> str:
+    """A sum of many amounts, rounded to whole cents."""
+    return money((abs(amount) + 5_000) // 10_000 * 10_000 * (1 if amount >= 0 else -1), currency)
+
+
+def shortened(text: str, longest: int = 48) -> str:
+    """A text that leaves room for others in its row."""
+    return text if len(text) <= longest else text[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def brief(length: timedelta) -> str:
+    """A short length of time: ``120 ms``, ``3.5 s``."""
+    milliseconds = length.total_seconds() * 1000
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+
+
 def count(number: int | None) -> str:
     """A number with its thousands apart."""
     return _DASH if number is None else f"{number:,}"
@@ -61,6 +77,9 @@ def plain(word: str) -> str:
 
 FILTERS = {
     "money": money,
+    "cents": cents,
+    "shortened": shortened,
+    "brief": brief,
     "count": count,
     "percent": percent,
     "span": span,

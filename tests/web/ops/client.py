@@ -62,6 +62,7 @@ class OperatorClient:
         self.url = url
         self.headers = headers
         self.seed = ""
+        self.recovery_codes: list[str] = []
 
     async def __aenter__(self) -> Self:
         # Browsers take loopback for safe, and keep cookies that ask for https.
@@ -129,4 +130,6 @@ class OperatorClient:
         assert found
         self.seed = found[1].replace(" ", "")
         code = pyotp.TOTP(self.seed).now()
-        return await self.post("/ops/enrol", {"token": page.token, "code": code})
+        answer = await self.post("/ops/enrol", {"token": page.token, "code": code})
+        self.recovery_codes = re.findall(r"<code>([0-9a-z-]{19})</code>", answer.text)
+        return answer

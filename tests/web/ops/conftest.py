@@ -1,7 +1,7 @@
 """A console on the test's database, with operators who are signed in."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeAlias
 
 import pytest
@@ -33,6 +33,22 @@ async def gateway(open_gateway: OpenGateway) -> AsyncIterator[Gateway]:
         yield opened
 
 
+@asynccontextmanager
+async def sign_in_operator(
+    pool: Pool, url: str, name: str, role: Role
+) -> AsyncIterator[OperatorClient]:
+    """Make an operator and sign him in, with a second factor where his role needs one."""
+    token = await accounts.create_operator(pool, WARRANT, name, role)
+    async with OperatorClient(url) as client:
+        answer = await client.accept(f"{url}/ops/welcome/{token}", PASSWORD)
+        if answer.location == "/ops/enrol":
+            answer = await client.enrol()
+            assert answer.status == 200
+        else:
+            assert answer.location == "/ops"
+        yield client
+
+
 @pytest.fixture
 async def browse(gateway: Gateway) -> AsyncIterator[Callable[[], Awaitable[OperatorClient]]]:
     """Opens browsers."""
@@ -45,18 +61,12 @@ async def browse(gateway: Gateway) -> AsyncIterator[Callable[[], Awaitable[Opera
 
 
 @pytest.fixture
-def signed_in(pool: Pool, browse: Callable[[], Awaitable[OperatorClient]]) -> SignedIn:
-    """Makes operators and signs them in, with a second factor where their role needs one."""
+async def signed_in(pool: Pool, gateway: Gateway) -> AsyncIterator[SignedIn]:
+    """Makes operators and signs them in."""
+    async with AsyncExitStack() as stack:
 
-    async def signed(name: str, role: Role) -> OperatorClient:
-        token = await accounts.create_operator(pool, WARRANT, name, role)
-        client = await browse()
-        answer = await client.accept(f"{client.url}/ops/welcome/{token}", PASSWORD)
-        if answer.location == "/ops/enrol":
-            answer = await client.enrol()
-            assert answer.status == 200
-        else:
-            assert answer.location == "/ops"
-        return client
+        async def signed(name: str, role: Role) -> OperatorClient:
+            url = gateway.console_url
+            return await stack.enter_async_context(sign_in_operator(pool, url, name, role))
 
-    return signed
+        yield signed
