@@ -189,6 +189,8 @@ BACKUP_VERIFIED_AGE = Gauge(
     "smm_backup_verified_age_seconds",
     "Since the newest backup was made that was proven to restore; NaN where none ever was",
 )
+for _unknown in (BACKUP_AGE, BACKUP_VERIFIED_AGE):
+    _unknown.set(math.nan)  # until somebody has looked
 LOOP_FAILURES = Counter("smm_loop_failures_total", "Failed runs of background loops", ["loop"])
 
 _SILENCES = ("unavailable", "ambiguous")

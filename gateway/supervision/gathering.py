@@ -57,7 +57,8 @@ def _name(worker: Worker, taken: Mapping[str, Page]) -> str:
 
 async def _ask(worker: Worker) -> Page | None:
     """The page of a worker; None when it gives none in time."""
-    if worker.internal_address is None:
+    # Whoever looks must not wait at every look for one that hangs.
+    if worker.internal_address is None or worker.silent:
         return None
     try:
         async with asyncio.timeout(_PATIENCE_SECONDS):

@@ -75,10 +75,16 @@ class Worker:
         return urlsplit(self._report.internal_url).netloc if self._report else None
 
     @property
+    def silent(self) -> bool:
+        """Whether it has not reported for so long that it must hang, or has not begun to."""
+        return time.monotonic() - self._reported_at >= _SILENT_SECONDS
+
+    @property
     def ready(self) -> bool:
         """Whether it can do its work now."""
-        young = time.monotonic() - self._reported_at < _SILENT_SECONDS
-        return self.alive and young and self._report is not None and not self._report.missing
+        return (
+            self.alive and not self.silent and self._report is not None and not self._report.missing
+        )
 
     async def wait(self) -> int:
         """Wait for its end; its exit code."""

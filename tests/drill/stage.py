@@ -27,6 +27,8 @@ from tests.world import MASTER_KEYS, PEPPER, World
 
 #: The panel as the gateway knows it, and the service that is ordered.
 PANEL, SERVICE = "sandbox", 1
+#: A reseller who orders nothing.
+QUIET = "quiet"
 
 _ORDER_SECONDS = 0.3
 _SETTINGS: dict[str, dict[str, object]] = {
@@ -118,6 +120,7 @@ async def stage(folder: Path) -> AsyncIterator[Drill]:
         world = World(pool)
         await world.sandbox(sandbox, order_list=True)
         customer = await world.reseller(funds="100000")
+        await world.reseller(QUIET, funds="10")
         gateway = GatewayProcess(
             engines.database_url,
             engines.redis_url,

@@ -18,6 +18,11 @@ from tests.world import World
 
 #: Nothing of this happens here.
 _WITHOUT_TRAFFIC = {
+    "smm_alert_messages_total",
+    "smm_alerts_open",
+    "smm_alerts_undelivered",
+    "smm_backup_age_seconds",
+    "smm_backup_verified_age_seconds",
     "smm_cancels_total",
     "smm_catalogue_age_seconds",
     "smm_catalogue_changes_total",
