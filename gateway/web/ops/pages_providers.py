@@ -13,7 +13,7 @@ from gateway.errors import UserError
 from gateway.operators.acting import require_reason
 from gateway.store import changes, measures, operator_actions, provider_pulse, providers, syncs
 from gateway.store.connection import Connection
-from gateway.store.provider_pulse import Pulse
+from gateway.store.provider_pulse import HourlyBalance, Pulse
 from gateway.web.ops import charts
 from gateway.web.ops.visit import NotFound, Visit
 from providers.account import BadAccount
@@ -25,7 +25,7 @@ from schemas.providers import ProviderRecord
 _HERE = "/ops/providers"
 _REFRESH_SECONDS = 10
 _PULSE = timedelta(hours=1)
-_READINGS = 60
+_READINGS = 30
 #: So few attempts say nothing about an account.
 _FEWEST = 5
 
@@ -65,9 +65,9 @@ async def _rows(conn: Connection) -> list[dict[str, Any]]:
     }
     paces = {pace.name: pace for pace in await measures.list_account_measures(conn)}
     read = {sync.provider_id: sync for sync in await syncs.list_syncs(conn)}
-    held: dict[int, list[float]] = {}
+    held: dict[int, list[HourlyBalance]] = {}
     for balance in await provider_pulse.list_hourly_balances(conn):
-        held.setdefault(balance.provider_id, []).append(balance.amount / UNIT)
+        held.setdefault(balance.provider_id, []).append(balance)
     rows = []
     for record in await providers.list_providers(conn):
         pulse, pace = pulses[record.id], paces[record.name]
@@ -79,7 +79,8 @@ async def _rows(conn: Connection) -> list[dict[str, Any]]:
                 "hours": hours_left(pace.balance, pace.spent, pace.hours),
                 "lag": pace.lag,
                 "sync": read.get(record.id),
-                "spark": charts.sparkline(held.get(record.id, [])),
+                "balances": held.get(record.id, []),
+                "spark": charts.sparkline([b.amount / UNIT for b in held.get(record.id, [])]),
             }
         )
     return rows
@@ -115,10 +116,10 @@ async def _page(visit: Visit, record: ProviderRecord, **found: Any) -> web.Respo
             conn, subject=Subject("provider", record.name), limit=10
         )
     words = await visit.provider_words()
-    readings = list(reversed(funds.rows))
+    balances = row["balances"]
     chart = charts.plot(
-        [reading.at for reading in readings],
-        [charts.Line("balance", [reading.amount / UNIT for reading in readings])],
+        [balance.at for balance in balances],
+        [charts.Line("balance", [balance.amount / UNIT for balance in balances])],
         unit=record.currency,
     )
     return await visit.page(

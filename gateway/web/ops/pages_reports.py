@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway.errors import UserError
 from gateway.operators.jobs import ask_for_job
-from gateway.reports.selling import sales_report, sales_sheet
+from gateway.reports.selling import months_between, sales_report, sales_sheet
 from gateway.web.ops import charts
 from gateway.web.ops.fields import day_of
 from gateway.web.ops.forms import Form
@@ -24,6 +24,7 @@ _HERE = "/ops/reports"
 _MOST_DAYS = 400
 _USUAL_DAYS = 30
 _SHOWN = 500
+_FEWEST_POINTS = 4
 _ASKED = ("per", "by", "first", "last", "zone")
 
 
@@ -69,8 +70,11 @@ async def _rows(visit: Visit, wanted: _Wanted) -> list[ReportRow]:
     return [replace(row, key=shown(row.key) if row.key else None) for row in rows]
 
 
-def _chart(rows: list[ReportRow], currency: str) -> charts.Plot:
-    begins = sorted({row.begins for row in rows})
+def _chart(rows: list[ReportRow], wanted: _Wanted, currency: str) -> charts.Plot | None:
+    """Revenue and cost over time, also where nothing was sold; None for a few points alone."""
+    begins = _begins(wanted)
+    if len(begins) < _FEWEST_POINTS:
+        return None
     sums = {day: [0, 0] for day in begins}
     for row in rows:
         sums[row.begins][0] += row.revenue - row.refunds
@@ -85,15 +89,25 @@ def _chart(rows: list[ReportRow], currency: str) -> charts.Plot:
     )
 
 
+def _begins(wanted: _Wanted) -> list[date]:
+    """The first days of all periods of a report."""
+    if wanted.period is Period.MONTH:
+        return [begin.replace(day=1) for begin, _ in months_between(wanted.first, wanted.last)]
+    number = (wanted.last - wanted.first).days + 1
+    return [wanted.first + timedelta(days=place) for place in range(number)]
+
+
 async def show(visit: Visit) -> web.Response:
     """A report with its chart."""
     default = visit.services.settings.operators.time_zone
     rows: list[ReportRow] = []
+    chart: charts.Plot | None = None
     problem, asked = "", {name: visit.query.text(name) for name in _ASKED}
     try:
         wanted = _wanted(visit.query, default)
         asked = dict(zip(_ASKED, (str(part) for part in wanted), strict=True))
         rows = await _rows(visit, wanted)
+        chart = _chart(rows, wanted, visit.services.settings.currency)
     except UserError as error:
         problem = sentence(error)
     asked["zone"] = asked["zone"] or default
@@ -107,7 +121,7 @@ async def show(visit: Visit) -> web.Response:
             name: sum(getattr(row, name) for row in rows)
             for name in ("orders", "quantity", "revenue", "refunds", "cost", "margin")
         },
-        chart=_chart(rows, visit.services.settings.currency),
+        chart=chart,
         periods=[(period.value, period.value) for period in Period],
         dimensions=[(one.value, one.value) for one in Dimension],
         zones=sorted(available_timezones()),
