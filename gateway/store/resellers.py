@@ -75,6 +75,12 @@ async def get_reseller(conn: Connection, name: str) -> Reseller | None:
     return _reseller(row) if row else None
 
 
+async def get_reseller_name(conn: Connection, reseller_id: int) -> str | None:
+    """The name of the reseller with that id."""
+    name: str | None = await conn.fetchval("select name from reseller where id = $1", reseller_id)
+    return name
+
+
 async def list_resellers(conn: Connection) -> list[Reseller]:
     """All resellers, by id."""
     return [_reseller(row) for row in await conn.fetch(f"{_RESELLER} order by r.id")]

@@ -1,6 +1,7 @@
 """How the console writes numbers, money and times. Pure; used as filters of templates."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from schemas.money import format_amount
 
@@ -70,6 +71,11 @@ def ago(moment: datetime | None) -> str:
     return _DASH if moment is None else f"{span(datetime.now(UTC) - moment)} ago"
 
 
+def markup(percent: Decimal) -> str:
+    """A markup: ``12.5 %``."""
+    return f"{percent.normalize():f} %"
+
+
 def plain(word: str) -> str:
     """A name of ours as a person reads it: ``in_progress`` is ``in progress``."""
     return str(word).replace("_", " ")
@@ -85,5 +91,6 @@ FILTERS = {
     "span": span,
     "when": when,
     "ago": ago,
+    "markup": markup,
     "plain": plain,
 }
