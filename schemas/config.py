@@ -158,7 +158,8 @@ class DispatchSettings(_Section):
 
     An impatient ``timeout_ms`` buys ambiguity: an order whose answer is lost stays frozen until
     it is reconciled. A route that refuses for the moment is asked ``same_route_tries`` times
-    before the next one is. Orders leave a provider that has not answered for ``reroute_ms``.
+    before the next one is. Orders leave a provider that has not answered for ``reroute_ms``. One
+    that the catalogue has not let go to any route for ``undeliverable_ms`` is paid back.
     """
 
     timeout_ms: int = Field(default=60_000, ge=100)
@@ -169,6 +170,7 @@ class DispatchSettings(_Section):
     hold_ms: int = Field(default=60_000, ge=10)
     same_route_tries: int = Field(default=5, ge=1)
     reroute_ms: int = Field(default=30_000, ge=0)
+    undeliverable_ms: int = Field(default=86_400_000, ge=0)
 
     @model_validator(mode="after")
     def _connects_within_its_time(self) -> Self:

@@ -75,3 +75,8 @@ class NewRun:
     def cost(self) -> Micros | None:
         """What we expect to pay there; None is its share of the parent's cost."""
         return self.route.cost if self.route else None
+
+    @property
+    def below_cost(self) -> bool:
+        """Whether paying more there than the charge is meant."""
+        return self.route is not None and self.route.below_cost

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from aiohttp import web
 
 from gateway.errors import UserError
+from gateway.web.malformed import Runner
 from gateway.web.slow_clients import SlowClients
 from gateway.workers.loop import Loop
 from schemas.config import HttpSettings, InternalSettings, OpsSettings
@@ -73,7 +74,7 @@ async def listen(
     if isinstance(listener, HttpSettings):
         app.on_response_prepare.append(part)
         app.middlewares.append(slow.middleware)
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+    runner = Runner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE_SECONDS)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     site: web.BaseSite

@@ -179,6 +179,7 @@ async def _make_safe(pool: Pool, applied: list[str], tell: Tell) -> Restored:
         skipped = ids_to_skip(await servers.get_last_order_id(conn))
         next_id = await servers.set_next_ids(conn, skipped, skipped, _SKIP_SERVICES)
         await versions.make_order_ranges(conn)
+        await versions.set_new_mark(conn)
         paused = await servers.set_all_providers_paused(conn, PAUSE_REASON)
         waiting = await servers.count_waiting_orders(conn)
     tell("auditing it")

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from difflib import get_close_matches
 
 from gateway.catalogue.planning import Offer, Offers, judged
 from gateway.catalogue.upstreams import exchange_of
@@ -97,10 +98,11 @@ async def import_services(  # noqa: PLR0913 - what an import consists of
     chosen), or, where single rows are chosen, for each service that is added.
 
     Raises:
-        UserError: when there is a rule with another markup, or no exchange rate.
+        UserError: when there is a rule with another markup, no exchange rate, or no such category.
     """
     choice = choice or Choice()
     offers = judged(catalogue, exchange_of(settings, provider.name, provider.currency))
+    _require_category(choice.category, [o.row.category for o in offers.sound.values()])
     wanted = [offer for offer in offers.sound.values() if choice.takes(offer.row)]
     async with pool.acquire() as conn, transaction(conn):
         ours = await services.lock_routes(conn, provider.id)
@@ -123,6 +125,15 @@ async def import_services(  # noqa: PLR0913 - what an import consists of
         subject = Subject("provider", provider.name)
         await record(conn, warrant.act("provider.imported", subject, after=after))
     return Imported(tuple(added), tuple(known), refused, tuple(fresh))
+
+
+def _require_category(wanted: str | None, offered: Iterable[str]) -> None:
+    spelt = {category.casefold(): category for category in offered}
+    if wanted is None or wanted.casefold() in spelt:
+        return
+    near = get_close_matches(wanted.casefold(), sorted(spelt), n=3, cutoff=0.0)
+    nearest = ", ".join(repr(spelt[name]) for name in near) or "none: it offers nothing"
+    raise UserError(f"no category of the provider is {wanted!r}; the nearest: {nearest}")
 
 
 def _refused(offers: Offers, choice: Choice) -> tuple[RefusedRow, ...]:

@@ -14,7 +14,7 @@ from gateway.catalogue.routing import Standings, is_too_dear
 from gateway.catalogue.spending import lock_adds, most_in_flight, spend_adds
 from gateway.log import about
 from gateway.metrics import ATTEMPTS, PACE_WAITS, upstream_call
-from gateway.orders.failover import Outcome, Withheld
+from gateway.orders.failover import Forbidden, Outcome, Withheld
 from gateway.orders.lifecycle import move
 from gateway.orders.recording import Ended, Recorder
 from gateway.orders.settling import report, write_changes
@@ -188,15 +188,15 @@ class Sender:
 
 def _withheld(provider: ProviderRecord, order: ClaimedOrder) -> Withheld | None:
     """Why the order may not be sent as the catalogue is now, with a word to the operator."""
-    hint = "it goes to another route or waits; see `smm-gateway route list`"
+    hint = "it goes to another route or waits for a while; see `smm-gateway route list`"
     if order.type_changed:
         # What routes cost now is for something else: no price can be compared.
-        event, reason = "order.type_changed", "the service is of another type than the order"
-        hint = "it waits until the service is of its type again, or it is canceled"
+        event, reason = "order.type_changed", Forbidden.TYPE_CHANGED
+        hint = "it waits for a while for the service to be of its type again"
     elif order.part_without_route:
-        event, reason = "order.route_off", "the route is switched off or removed"
+        event, reason = "order.route_off", Forbidden.ROUTE_OFF
     elif _costs_too_much(order):
-        event, reason = "order.too_dear", "the route now costs more than the order pays"
+        event, reason = "order.too_dear", Forbidden.TOO_DEAR
     else:
         return None
     log.error(

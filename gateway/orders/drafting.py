@@ -1,13 +1,14 @@
 """From a client's fields to an order that can be charged: checked and priced by its type."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from typing import TypeAlias
 
 from schemas import panel_v2 as wire
 from schemas.catalogue import Service
-from schemas.money import Micros, charge_of, parse_amount
+from schemas.money import RATE_STEP, Micros, charge_of, parse_amount
 from schemas.order_parameters import INTERVAL, MAX_CHARGE, QUANTITY, RUNS
 from schemas.orders import NamedOrder
 from schemas.panel_v2 import PanelError
@@ -23,6 +24,9 @@ from schemas.parameters import (
 from schemas.resellers import DuplicatePolicy
 from schemas.services import SERVICE_TYPES, ServiceType
 
+#: Gives the client's texts of the parameters that a type takes.
+Read: TypeAlias = Callable[[Iterable[Parameter]], Mapping[str, str]]
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -31,7 +35,8 @@ class Draft:
     ``quantity`` is all that is charged, over every run of a drip-feed; ``interval`` is in minutes.
     ``external_id`` is the reseller's own name for it, under which it is placed at most once;
     ``duplicates`` says what becomes of a repetition without a name. A ``paused`` one is not placed,
-    but an order that was placed before is found by it.
+    but an order that was placed before is found by it; so is one with a ``refusal``, which is what
+    the client hears if there is none.
     """
 
     reseller_id: int
@@ -48,6 +53,7 @@ class Draft:
     interval: int | None = None
     max_charge: Micros | None = None
     paused: bool = False
+    refusal: str | None = None
 
     @property
     def per_run(self) -> int:
@@ -94,6 +100,28 @@ def draft_order(
         runs=runs,
         interval=interval,
         max_charge=max_charge,
+    )
+
+
+def draft_repeat(
+    service: Service, read: Read, *, reseller_id: int, currency: str, request_id: str
+) -> Draft:
+    """An ``add`` as its service would have taken it before it was changed, only to find its order.
+
+    Raises:
+        PanelError: when it was never an order of the service's type.
+    """
+    taken = [p for p in SERVICE_TYPES[service.type].accepted if p is not MAX_CHARGE]
+    without_limits = replace(
+        service, rate=RATE_STEP, minimum=1, maximum=MAX_INT, step=1, dripfeed=True
+    )
+    return draft_order(
+        without_limits,
+        read(taken),
+        reseller_id=reseller_id,
+        currency=currency,
+        request_id=request_id,
+        today=lambda: date.min,
     )
 
 

@@ -6,9 +6,11 @@ its end with the money back. Whatever proves nothing freezes it where it is.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from enum import StrEnum
 from typing import TypeAlias
 
-from gateway.catalogue.routing import Standings, Want, cost_of, next_route
+from gateway.catalogue.routing import Standings, Want, cost_of, is_open_to, next_route
 from gateway.orders.lifecycle import move
 from providers.errors import ProviderError, Rejected, Unavailable
 from providers.refusals import means_active_link
@@ -28,6 +30,14 @@ from schemas.upstream import Placed, RefusalGroup
 Outcome: TypeAlias = Placed | ProviderError
 
 
+class Forbidden(StrEnum):
+    """Why the catalogue keeps an order from being sent, in the words that its attempts keep."""
+
+    TOO_DEAR = "the route now costs more than the order pays"
+    ROUTE_OFF = "the route is switched off or removed"
+    TYPE_CHANGED = "the service is of another type than the order"
+
+
 class Withheld(Unavailable):
     """We did not ask, for a reason of our own; says nothing of the provider.
 
@@ -44,26 +54,44 @@ class Ways:
     """Where an order could go, as the transaction that records an attempt sees it.
 
     ``tried`` includes the attempt that has just ended. ``was_in_doubt``: an earlier attempt of the
-    order may have been accepted for a while.
+    order may have been accepted for a while. ``forbidden_for``: how long the catalogue has kept
+    it from being sent, at every look.
     """
 
     service: Service | None = None
     tried: Mapping[RouteKey, Tried] = field(default_factory=dict)
     standings: Standings = field(default_factory=dict)
     was_in_doubt: bool = False
+    forbidden_for: timedelta = timedelta(0)
 
     def next(self, order: Order, *, refused: bool = False) -> PlannedRoute | None:
         """The route after the order's own; None when it has to stay."""
         if self.service is None:
             return None
-        want = Want(order.id, order.quantity, order.rate, self.tried)
         here = (order.provider_id, order.upstream_service)
-        route = next_route(self.service, here, want, self.standings, refused=refused)
+        route = next_route(self.service, here, self._want(order), self.standings, refused=refused)
         return planned(self.service, route, order.quantity) if route else None
+
+    def any_open(self, order: Order) -> bool:
+        """Whether a route may deliver the order at all, though its provider may be away."""
+        if self.service is None or self.service.type != order.service_type:
+            return False
+        want = self._want(order)
+        return any(is_open_to(self.service, route, want) for route in self.service.routes)
 
     def times(self, key: RouteKey) -> int:
         """How often the order was not taken at a route."""
         return self.tried.get(key, NOT_TRIED).times
+
+    def _want(self, order: Order) -> Want:
+        return Want(order.id, order.quantity, order.rate, self.tried)
+
+
+def forbidden(outcome: Outcome) -> Forbidden | None:
+    """What in the catalogue kept an order from being sent; None where something else did."""
+    if not isinstance(outcome, Withheld):
+        return None
+    return next((why for why in Forbidden if why == str(outcome)), None)
 
 
 def planned(service: Service, route: Route, quantity: int) -> PlannedRoute:
@@ -100,14 +128,32 @@ def after_attempt(
             patient = group is RefusalGroup.TEMPORARY and _is_patient(order, settings, ways)
             route = None if patient else ways.next(order)
             return [_queued(order, f"refused_{group}", settings, route)]
-        case Withheld(elsewhere=False):
-            return [_queued(order, "not_sent", settings, None)]
         case Unavailable():
-            return [_queued(order, "not_sent", settings, ways.next(order))]
+            return [_not_sent(order, outcome, settings, ways)]
         case _ if late:
             return []
         case _:
             return [move(order, OrderState.UNKNOWN, "answer_lost")]
+
+
+def _not_sent(
+    order: Order, outcome: Unavailable, settings: DispatchSettings, ways: Ways
+) -> OrderChange:
+    if (why := _given_up(order, outcome, settings, ways)) is not None:
+        cause = f"{why.name.lower()}_too_long"
+        return move(order, OrderState.FAILED, cause, refund_target=order.charge)
+    stays = isinstance(outcome, Withheld) and not outcome.elsewhere
+    return _queued(order, "not_sent", settings, None if stays else ways.next(order))
+
+
+def _given_up(
+    order: Order, outcome: Outcome, settings: DispatchSettings, ways: Ways
+) -> Forbidden | None:
+    """Why an order waits no longer: only the catalogue could let it go, and has not for long."""
+    longest = timedelta(milliseconds=settings.undeliverable_ms)
+    if order.state is not OrderState.SENDING or ways.forbidden_for < longest:
+        return None
+    return None if ways.any_open(order) else forbidden(outcome)
 
 
 def _is_patient(order: Order, settings: DispatchSettings, ways: Ways) -> bool:

@@ -19,18 +19,19 @@ from gateway.metrics import ADDS, GROUP_SECONDS, GROUP_SIZE, count_movements
 from gateway.money.ledger import BalanceLocked, Book
 from gateway.orders.barrier import Barrier
 from gateway.orders.doubts import Group, Hold, InDoubt, give_up, run_again
-from gateway.orders.drafting import Draft, redraft
+from gateway.orders.drafting import Draft, Read, draft_repeat, redraft
 from gateway.orders.earlier import Accepted, Earlier
-from gateway.orders.naming import Read, repeated_order
+from gateway.orders.naming import repeated_order
 from gateway.orders.receipts import Receipts
 from gateway.orders.repeats import Undecided
 from gateway.orders.subscriptions import posts_paid
 from gateway.spool import Spool
-from gateway.store import orders, versions
+from gateway.store import orders, services, versions
 from gateway.store.connection import CommitInDoubt, Connection, Pool, set_aside, transaction
 from gateway.store.versions import ORDER_ID_BLOCK, ORDER_ID_SECONDS
 from schemas.orders import NewOrder
 from schemas.panel_v2 import INCORRECT_SERVICE, NOT_ENOUGH_FUNDS, ORDERING_PAUSED, PanelError
+from schemas.resellers import DuplicatePolicy
 
 log = structlog.get_logger()
 
@@ -50,6 +51,16 @@ class Run:
     version: int
     skip_locked: bool
     anew: bool = False  # at the version that is true in the transaction, whichever that is
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks for an order, and in which words; ``read`` gives them."""
+
+    reseller_id: int
+    currency: str
+    request_id: str
+    read: Read
 
 
 class Intake:
@@ -119,6 +130,41 @@ class Intake:
         if order.young:
             await self._barrier.pass_through()
         return Accepted(order.id, repeated=True)
+
+    async def find_retried(
+        self,
+        asked: Asked,
+        service_id: int | None,
+        refusal: PanelError,
+        gone: Callable[[], bool] | None = None,
+    ) -> Accepted | None:
+        """The order that an ``add`` without a name repeats, which would now be refused.
+
+        Asked for in a group, as any other: whether it is a blind retry is decided there. None when
+        it can be none.
+
+        Raises:
+            PanelError: the ``refusal``, when it repeats nothing.
+            Overloaded, GroupFailed: as ``submit``.
+        """
+        if service_id is None:
+            return None
+        async with self._pool.acquire() as conn:
+            service = await services.get_service(conn, service_id)
+        if service is None:
+            return None
+        try:
+            draft = draft_repeat(
+                service,
+                asked.read,
+                reseller_id=asked.reseller_id,
+                currency=asked.currency,
+                request_id=asked.request_id,
+            )
+        except PanelError:
+            return None
+        retry = replace(draft, duplicates=DuplicatePolicy.SAFE_RETRY, refusal=str(refusal))
+        return await self.submit(retry, gone)
 
     async def _accept(self, drafts: Sequence[Draft]) -> Sequence[Accepted | Exception]:
         began = time.perf_counter()
@@ -259,6 +305,8 @@ class Intake:
             if (known := earlier.answer(place)) is not None:
                 # Whatever the service costs or takes by now: this order was placed before.
                 answers.append(known)
+            elif (refusal := group.drafts[place].refusal) is not None:
+                answers.append(PanelError(refusal))
             elif isinstance(draft, Exception):
                 answers.append(draft)
             elif draft.paused:

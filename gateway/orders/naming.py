@@ -1,23 +1,14 @@
 """The resellers' own names for orders: whoever repeats a name gets the order that has it."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from datetime import date
-from typing import TypeAlias
+from collections.abc import Iterable
 
-from gateway.orders.drafting import Draft, draft_order, is_repeat
+from gateway.orders.drafting import Draft, Read, draft_repeat, is_repeat
 from gateway.store import external_ids as store
 from gateway.store import services
 from gateway.store.connection import Connection, Pool
-from schemas.catalogue import Service
-from schemas.money import RATE_STEP
-from schemas.order_parameters import MAX_CHARGE
 from schemas.orders import NamedOrder
 from schemas.panel_v2 import EXTERNAL_ID_USED, PanelError
-from schemas.parameters import MAX_INT, Parameter
 from schemas.services import SERVICE_TYPES
-
-Read: TypeAlias = Callable[[Iterable[Parameter]], Mapping[str, str]]
 
 
 class Names:
@@ -84,19 +75,7 @@ async def repeated_order(
     kind = SERVICE_TYPES.get(service.type) if service else None
     if order is None or service is None or kind is None:
         return None
-    taken = [p for p in kind.accepted if p is not MAX_CHARGE]
-    draft = draft_order(
-        _without_limits(service),
-        read(taken),
-        reseller_id=name[0],
-        currency="",
-        request_id="",
-        today=lambda: date.min,
-    )
+    draft = draft_repeat(service, read, reseller_id=name[0], currency="", request_id="")
     if service_id != order.service_id or not is_repeat(draft, order):
         raise PanelError(EXTERNAL_ID_USED)
     return order
-
-
-def _without_limits(service: Service) -> Service:
-    return replace(service, rate=RATE_STEP, minimum=1, maximum=MAX_INT, step=1, dripfeed=True)

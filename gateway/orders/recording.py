@@ -15,7 +15,14 @@ from gateway.catalogue.routing import Standings
 from gateway.grouping import GroupFailed, Groups, Overloaded
 from gateway.money.ledger import BalanceLocked
 from gateway.orders.contradicting import contradict, taken_before
-from gateway.orders.failover import Outcome, Ways, Withheld, after_attempt
+from gateway.orders.failover import (
+    Forbidden,
+    Outcome,
+    Ways,
+    Withheld,
+    after_attempt,
+    forbidden,
+)
 from gateway.orders.lifecycle import move
 from gateway.orders.settling import report, write_changes
 from gateway.orders.spooling import SentOrder, spooled_outcome
@@ -144,6 +151,7 @@ class Recorder:
             await self._judge_accounts(conn, news)
             limit.reschedule(None)  # a COMMIT is never cut off
         report([change for changes in moves for change in changes])
+        _report_given_up(news, moves)
         return recorded
 
     async def _contradicted(
@@ -192,6 +200,9 @@ class Recorder:
             tried=await routes.list_tried(conn, order.id),
             standings=self._standings,
             was_in_doubt=await routes.get_doubt(conn, order.id, order.version),
+            forbidden_for=await attempts.get_withheld_for(conn, order.id, list(Forbidden))
+            if forbidden(outcome)
+            else timedelta(0),
         )
 
     async def _judge_accounts(self, conn: Connection, news: Sequence[Ended]) -> None:
@@ -222,6 +233,20 @@ class Recorder:
                 )
         elif provider.holds:
             await providers.set_provider_free(conn, provider.id)
+
+
+def _report_given_up(news: Sequence[Ended], moves: Sequence[Sequence[OrderChange]]) -> None:
+    for ended, changes in zip(news, moves, strict=False):
+        if changes and forbidden(ended.outcome) and changes[-1].state is OrderState.FAILED:
+            log.error(
+                "order.undeliverable",
+                order_id=ended.order.id,
+                request_id=ended.order.request_id,
+                provider=ended.provider.name,
+                cause=changes[-1].cause,
+                refund=changes[-1].refund,
+                hint="its reseller has the money back; see `smm-gateway route list`",
+            )
 
 
 def in_rounds(moves: Sequence[Sequence[Move]]) -> list[list[Move]]:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from gateway.catalogue.routing import Standings, first_route
+from gateway.catalogue.routing import Standings, first_route, is_too_dear
 from gateway.metrics import RUN_LATE_SECONDS, RUNS
 from gateway.orders.failover import planned
 from gateway.orders.lifecycle import move, unchanged
@@ -229,13 +229,15 @@ def run_route(
     """Where a run is to be sent: chosen anew, as weeks may have passed since its parent's choice.
 
     None leaves it where its parent was planned for. Nothing is sent there as long as nobody
-    delivers the service, or it is of another type: the run waits.
+    delivers the service for what the parent pays, or it is of another type: the run waits.
     """
     if service is None or service.type != parent.service_type:
         return None
     try:
         route = first_route(service, run_id, pieces, parent.rate, standings)
     except ValueError:
+        return None
+    if is_too_dear(route.cost, parent.rate, below_cost=service.below_cost):
         return None
     return planned(service, route, pieces)
 

@@ -1,7 +1,7 @@
 """Attempts, the events of an order's history, and which upstream order belongs to which of ours."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.store.connection import Connection, columns
 from schemas.order_records import AttemptRecord
@@ -154,6 +154,20 @@ async def list_attempts(conn: Connection, order_id: int) -> list[AttemptRecord]:
         order_id,
     )
     return [AttemptRecord(row[0], row[1], AttemptState(row[2]), *row[3:]) for row in rows]
+
+
+async def get_withheld_for(conn: Connection, order_id: int, reasons: Sequence[str]) -> timedelta:
+    """How long every attempt of an order, up to its last, was not sent for one of the reasons."""
+    waited: timedelta = await conn.fetchval(
+        """select coalesce(now() - min(started_at), '0') from attempt
+            where order_id = $1
+              and number > (select coalesce(max(number), 0) from attempt
+                             where order_id = $1
+                               and not (state = 'not_sent' and reason = any($2)))""",
+        order_id,
+        reasons,
+    )
+    return waited
 
 
 async def list_states(conn: Connection, order_id: int) -> list[OrderState]:

@@ -62,11 +62,12 @@ async def insert_runs(conn: Connection, runs: Sequence[NewRun]) -> None:
                       coalesce(g.provider_id, p.provider_id) as provider_id,
                       coalesce(g.upstream_service, p.upstream_service) as upstream_service,
                       coalesce(g.cost, div(p.cost::numeric * g.number, s.runs)
-                          - div(p.cost::numeric * (g.number - 1), s.runs)) as cost
+                          - div(p.cost::numeric * (g.number - 1), s.runs)) as cost,
+                      p.below_cost or g.below_cost as below_cost
                  from unnest($1::int[], $2::int[], $3::int[], $4::bigint[], $5::text[],
-                             $6::int[], $7::text[], $8::bigint[])
+                             $6::int[], $7::text[], $8::bigint[], $9::bool[])
                       as g (parent_id, number, order_id, charge, upstream_id, provider_id,
-                            upstream_service, cost)
+                            upstream_service, cost, below_cost)
                  join orders p on p.id = g.parent_id
                  join schedule s on s.order_id = g.parent_id),
            numbered as (
@@ -83,14 +84,14 @@ async def insert_runs(conn: Connection, runs: Sequence[NewRun]) -> None:
                  from given where upstream_id is not null)
            insert into orders (id, parent_id, reseller_id, service_id, service_type, provider_id,
                                upstream_service, upstream_id, state, attempts, link, quantity,
-                               parameters, rate, charge, currency, cost, wire_charge, wire_remains,
-                               request_id)
+                               parameters, rate, charge, currency, cost, below_cost, wire_charge,
+                               wire_remains, request_id)
            select order_id, parent_id, (parent).reseller_id, (parent).service_id,
                   (parent).service_type, provider_id, upstream_service,
                   upstream_id, case when upstream_id is null then 'queued' else 'placed' end,
                   (upstream_id is not null)::int, (parent).link, pieces, (parent).parameters,
-                  (parent).rate, charge, (parent).currency, cost, charge, pieces,
-                  (parent).request_id
+                  (parent).rate, charge, (parent).currency, cost, below_cost, charge,
+                  pieces, (parent).request_id
              from given""",
         *columns(
             runs,
@@ -102,6 +103,7 @@ async def insert_runs(conn: Connection, runs: Sequence[NewRun]) -> None:
             "provider_id",
             "upstream_service",
             "cost",
+            "below_cost",
         ),
     )
 

@@ -13,16 +13,23 @@ async def get_catalogue_version(conn: Connection) -> int:
 
 
 async def get_database_mark(conn: Connection) -> str:
-    """Tells this database from others that share a Valkey with it; it stays for ever.
+    """Tells this database from others that share a Valkey with it.
 
-    Made of when it was first migrated and of its number on its server, which a failover keeps.
+    Made of when it was first migrated and of its number on its server, which a failover keeps. A
+    copy may have both in common with its original: a restored one has a mark of its own.
     """
     mark = await conn.fetchval(
-        """select md5(extract(epoch from min(applied_at)) || '/' ||
-                      (select oid from pg_database where datname = current_database()))
+        """select coalesce((select mark from version),
+                           md5(extract(epoch from min(applied_at)) || '/' ||
+                               (select oid from pg_database where datname = current_database())))
              from migration"""
     )
     return str(mark)[:8]
+
+
+async def set_new_mark(conn: Connection) -> None:
+    """Make the database another one than that whose copy it is."""
+    await conn.execute("update version set mark = md5(gen_random_uuid()::text)")
 
 
 async def lock_catalogue_version(conn: Connection) -> int:

@@ -16,7 +16,7 @@ from gateway.log import about
 from gateway.metrics import RATE_LIMITED
 from gateway.orders.drafting import Draft, draft_order
 from gateway.orders.earlier import Accepted
-from gateway.orders.intake import Intake
+from gateway.orders.intake import Asked, Intake
 from gateway.orders.receipts import Receipts
 from gateway.orders.telling import Teller
 from gateway.request_metrics import REQUESTS
@@ -33,7 +33,7 @@ from gateway.web.refusal_reasons import reason_of
 from schemas import panel_v2 as wire
 from schemas.panel_v2 import PanelError
 from schemas.parameters import Parameter
-from schemas.resellers import Access, Scope
+from schemas.resellers import Access, DuplicatePolicy, Scope
 from schemas.services import SERVICE_TYPES
 
 log = structlog.get_logger()
@@ -181,8 +181,8 @@ class PanelApi:
     async def _add(self, call: Call) -> web.Response:
         try:
             draft = self._draft(call)
-        except PanelError:
-            earlier = await self._earlier(call) if call.external_id is not None else None
+        except PanelError as refusal:
+            earlier = await self._earlier(call, refusal)
             if earlier is None:
                 raise
             return self._added(earlier)
@@ -209,13 +209,20 @@ class PanelApi:
             paused=access.paused,
         )
 
-    async def _earlier(self, call: Call) -> Accepted | None:
-        """The order that was placed under the call's name before it would have been refused."""
-        assert call.external_id is not None
-        name = (call.access.reseller_id, call.external_id)
-        return await self._intake.find_repeated(
-            name, _service_number(call), lambda parameters: _given(call.fields, parameters)
-        )
+    async def _earlier(self, call: Call, refusal: PanelError) -> Accepted | None:
+        """The order that the call repeats and that was placed before it would have been refused."""
+        access = call.access
+
+        def read(parameters: Iterable[Parameter]) -> dict[str, str]:
+            return _given(call.fields, parameters)
+
+        if call.external_id is not None:
+            name = (access.reseller_id, call.external_id)
+            return await self._intake.find_repeated(name, _service_number(call), read)
+        if access.duplicates is not DuplicatePolicy.SAFE_RETRY:
+            return None
+        asked = Asked(access.reseller_id, access.currency, call.request_id, read)
+        return await self._intake.find_retried(asked, _service_number(call), refusal, call.gone)
 
     def _added(self, accepted: Accepted) -> web.Response:
         body, mark = wire.add_answer(accepted.order_id), accepted.mark

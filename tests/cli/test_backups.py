@@ -22,6 +22,7 @@ from gateway.backups.restoring import ids_to_skip
 from gateway.embedded import EmbeddedEngines, erase, superuser_url
 from gateway.errors import UserError
 from gateway.resellers.keys import KeyRing
+from gateway.store import versions
 from gateway.store.connection import open_pool
 from gateway.store.migrate import migrate
 from tests.architecture import ROOT
@@ -153,6 +154,7 @@ async def test_a_server_of_ones_own_is_backed_up_and_restored_under_the_embedded
     pool = await open_pool(url, size=2)
     async with pool.acquire() as conn:
         await migrate(conn)
+        mark = await versions.get_database_mark(conn)
     await World(pool).reseller("regular")
     await pool.close()
     own = {"database__url": url, "redis__url": shop.addresses.redis_url}
@@ -167,6 +169,8 @@ async def test_a_server_of_ones_own_is_backed_up_and_restored_under_the_embedded
         async with EmbeddedEngines(to) as addresses:
             pool = await open_pool(addresses.database_url, size=2)
             assert await pool.fetchval("select name from reseller") == "regular"
+            async with pool.acquire() as conn:
+                assert await versions.get_database_mark(conn) != mark
             # The next migration needs more than the right to read.
             await pool.execute("alter table reseller add column added int")
             await pool.close()

@@ -192,6 +192,19 @@ async def test_a_rule_names_a_category_as_services_spell_it(
         assert "no service is in it; there are: Instagram, Other" in done.complaint
 
 
+async def test_an_import_of_a_category_that_there_is_not_names_the_nearest(
+    command: Command, world: World, panel: Upstream
+) -> None:
+    rules = await command.json("price", "list")
+    for more in ([], ["--dry-run"], ["--markup", "50"]):
+        done = await command.run("service", "import", "box", "--category", "instagrm", *more)
+        assert "no category of the provider is 'instagrm'; the nearest: 'Instagram'" in (
+            done.complaint
+        )
+    assert await command.json("service", "list") == []
+    assert await command.json("price", "list") == rules
+
+
 async def test_nested_values_are_printed_with_their_names(
     command: Command, world: World, panel: Upstream
 ) -> None:

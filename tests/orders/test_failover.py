@@ -230,6 +230,35 @@ async def test_a_route_that_became_too_dear_is_not_used(pair: Pair) -> None:
     await pair.world.assert_sound()
 
 
+async def test_an_order_that_no_route_may_deliver_for_long_is_paid_back(pair: Pair) -> None:
+    link = faulty()
+    [number] = await pair.place(link)
+    pool = pair.first.pool
+    await pool.execute("update route set cost = 100 * cost where service_id = $1", pair.service)
+
+    async def look(hours_ago: float) -> str:
+        await pair.due()
+        await pool.execute(
+            "update attempt set started_at = started_at - $1::interval", timedelta(hours=hours_ago)
+        )
+        await pair.send()
+        return str((await pair.row(number))["state"])
+
+    assert await look(0) == await look(23) == OrderState.QUEUED
+    # A route that may deliver it, whose provider was away: it waited for that, not for a price.
+    await pool.execute(
+        "update attempt set reason = 'away' where number = (select max(number) from attempt)"
+    )
+    assert await look(2) == await look(23) == OrderState.QUEUED
+    assert await look(2) == OrderState.FAILED
+    row = await pair.row(number)
+    assert (row["refunded"], row["wire_status"], row["wire_charge"]) == (_CHARGE, "Canceled", 0)
+    assert (await pair.first.history(number))[-1] == "too_dear_too_long"
+    assert pair.asked(link) == (0, 0)
+    assert await pair.first.spent() == 0
+    await pair.world.assert_sound()
+
+
 async def test_an_order_may_move_to_a_loss_where_its_service_is_sold_below_cost(
     pair: Pair,
 ) -> None:

@@ -76,6 +76,23 @@ async def test_a_run_that_nobody_may_deliver_waits_for_a_route(pair: Pair, chang
     await pair.world.assert_sound()
 
 
+@pytest.mark.parametrize("meant", [False, True])
+async def test_a_run_is_planned_and_sent_at_a_loss_only_where_that_is_meant(
+    pair: Pair, meant: bool
+) -> None:
+    parent = await drip(pair.first)
+    pool = pair.first.pool
+    await pool.execute("update route set cost = 100 * cost where service_id = $1", pair.service)
+    await pool.execute("update service set below_cost = $2 where id = $1", pair.service, meant)
+    await look(pair.first)
+    await pair.send()
+    [run] = await runs_of(pair.first, parent)
+    row = await pair.row(run["id"])
+    assert (row["below_cost"], row["cost"] > row["charge"]) == (meant, meant)
+    assert pair.asked(_LINK) == (int(meant), 0)
+    await pair.world.assert_sound()
+
+
 async def test_an_order_that_waits_at_a_route_that_is_switched_off_is_still_sent(
     pair: Pair,
 ) -> None:
@@ -124,6 +141,14 @@ def test_a_run_of_a_service_that_is_gone_or_off_stays_where_its_parent_was_plann
     other = a_service(type="Package", routes=(a_route(),))
     for service in (None, off, other):
         assert run_route(parent, service, 2, 100, {}) is None
+
+
+def test_a_run_is_not_planned_for_a_route_that_costs_more_than_it_pays() -> None:
+    parent = an_order(OrderState.SCHEDULED, upstream_id=None, rate=9_000)
+    dear = a_route(cost=9_001)
+    assert run_route(parent, a_service(routes=(dear,)), 2, 100, {}) is None
+    meant = run_route(parent, a_service(routes=(dear,), below_cost=True), 2, 100, {})
+    assert meant == PlannedRoute(1, "1", 901, below_cost=True)
 
 
 def test_a_run_costs_what_its_pieces_cost_by_its_route() -> None:

@@ -19,3 +19,12 @@ async def test_a_database_keeps_its_mark_and_no_other_has_it(
             assert await versions.get_database_mark(conn) != mark
     finally:
         await other.close()
+
+
+async def test_a_copy_that_is_told_to_be_another_database_has_a_mark_of_its_own(pool: Pool) -> None:
+    async with pool.acquire() as conn:
+        before = await versions.get_database_mark(conn)
+        await versions.set_new_mark(conn)
+        mark = await versions.get_database_mark(conn)
+        assert mark != before
+        assert await versions.get_database_mark(conn) == mark

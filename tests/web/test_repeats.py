@@ -114,6 +114,37 @@ async def test_an_order_whose_answer_was_lost_is_found_again_by_the_retry(
     await world.assert_sound()
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "update service set enabled = false, disabled_reason = 'gone'",
+        "update service set minimum = 5000",
+    ],
+    ids=["off", "other limits"],
+)
+async def test_a_retry_finds_its_order_whatever_became_of_the_service(
+    world: World, open_gateway: OpenGateway, changed: str
+) -> None:
+    """A client that hears a refusal takes its order for not placed, and places it elsewhere."""
+    service = await world.service(await world.provider(NOBODY))
+    customer = await world.reseller()
+    async with open_gateway() as gateway, PanelClient(gateway.api_url, customer.key) as client:
+        fields = {"service": service, "link": LINK + "/new", "quantity": 100}
+        lost = await lose_an_answer(world, gateway.api_url, customer, service)
+        await world.pool.execute(changed)
+
+        async def refused() -> bool:
+            return "error" in await client.call("add", **fields)
+
+        await eventually(refused)
+        placed = await orders_of(world, customer)
+        assert await order(gateway.api_url, customer, service) == (lost, True)
+        # The client has its answer now: one more is one more, and refused.
+        assert "error" in await client.call("add", **fields | {"link": LINK})
+        assert await orders_of(world, customer) == placed
+    await world.assert_sound()
+
+
 async def test_other_orders_are_no_repetition_of_a_lost_one(
     world: World, open_gateway: OpenGateway
 ) -> None:
