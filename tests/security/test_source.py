@@ -100,6 +100,7 @@ _OURS = {
     "gateway.store.ranges": "a digest that the code names",
     "gateway.store.order_search": "conditions of a fixed table, with places for their values",
     "gateway.store.reports": "columns of a fixed table",
+    "gateway.store.provider_pulse": "a bound on order ids that the store names",
 }
 
 
