@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.metrics import CONTRADICTIONS
+from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.failover import Outcome
+from gateway.orders.reconciliation import Reconciler
 from gateway.orders.recording import Ended, Recorder
 from gateway.orders.replaying import Replays
 from gateway.orders.resolutions import resolve_order
@@ -13,8 +15,10 @@ from gateway.orders.resolving import Word
 from gateway.orders.spooling import spooled_outcome
 from gateway.orders.unclaiming import give_back
 from gateway.spool import OUTCOME
+from gateway.store import doubts
 from providers.errors import Ambiguous, Rejected, Unavailable
-from schemas.doubts import Decision
+from schemas.config import ReconcileSettings
+from schemas.doubts import Decision, Finding, Verdict
 from schemas.orders import AttemptState, ClaimedOrder, OrderState
 from schemas.upstream import Exchange, Placed, RefusalGroup
 from tests.orders.line import DISPATCH, Line, faulty
@@ -117,6 +121,26 @@ async def test_an_order_whose_first_attempt_runs_is_neither_sent_a_third_time_no
     await resolve_order(line.pool, first.id, word, BY_TEST, correction_ms=1)
     row = await line.row(first.id)
     assert (row["state"], row["upstream_id"]) == (OrderState.PLACED, "77")
+    await line.world.assert_sound()
+
+
+async def test_an_order_whose_first_attempt_runs_is_kept_when_the_second_is_found_absent(
+    line: Line,
+) -> None:
+    first = await _decided(line, _ABSENT)
+    await _claim(line)
+    await _record(line, first, _LATE)
+    await line.pool.execute("update orders set next_at = now() where state = 'sending'")
+    assert await freeze_forgotten(line.pool) == 1
+    async with line.pool.acquire() as conn:
+        [doubt], _ = await doubts.list_doubts(conn, line.provider.id)
+    reconciler = Reconciler(line.pool, ReconcileSettings(), DISPATCH, "USD")
+    absent = Verdict(doubt, Finding.NOT_PLACED, "absent_from_list", {})
+    await reconciler.write(line.provider, absent)
+    row = await line.row(first.id)
+    assert (row["state"], row["refunded"]) == (OrderState.REVIEW, 0)
+    assert await line.attempts(first.id) == [AttemptState.PLACED, AttemptState.NOT_SENT]
+    assert await line.send() == []
     await line.world.assert_sound()
 
 

@@ -639,6 +639,69 @@ BUGS = (
         shows="assert",
     ),
     Bug(
+        name="an order whose first attempt runs is sent a third time",
+        file="gateway/orders/recording.py",
+        before="        if not isinstance(outcome, Placed) and "
+        "(kept := await taken_before(conn, order)):\n            return kept\n",
+        after="",
+        test=f"{_CONTRADICTING}"
+        "::test_an_order_whose_first_attempt_runs_is_neither_sent_a_third_time_nor_paid_back",
+        shows="assert",
+    ),
+    Bug(
+        name="an order whose first attempt runs is sent again when the second is absent",
+        file="gateway/orders/reconciliation.py",
+        before="await taken_before(conn, order) or queued\n",
+        after="queued\n",
+        test=f"{_CONTRADICTING}::test_an_order_whose_first_attempt_runs_is_kept_when_the_second_is"
+        "_found_absent",
+        shows="assert",
+    ),
+    Bug(
+        name="an outcome that a defect keeps from the database is thrown away",
+        file="gateway/orders/replaying.py",
+        before="            await self._spool.set_aside(entry, _reason(error))\n",
+        after="            await self._spool.settle(entry)\n",
+        test="tests/orders/test_doubtful_sends.py"
+        "::test_a_proof_that_a_defect_keeps_from_the_database_stays_on_disk_until_it_is_told",
+        shows="not enough values to unpack",
+    ),
+    Bug(
+        name="an answer from before a restore is taken for another attempt",
+        file="gateway/store/attempts.py",
+        before="              and a.started_at = coalesce(r.started_at, a.started_at)\n",
+        after="",
+        test="tests/orders/test_doubtful_sends.py"
+        "::test_an_answer_from_before_a_restore_is_not_taken_for_an_attempt_of_the_same_number",
+        shows="assert",
+    ),
+    Bug(
+        name="more workers are started than the database has connections for",
+        file="gateway/database.py",
+        before="    if workers > most:\n",
+        after="    if workers > allowed * size:\n",
+        test="tests/cli/test_mistakes.py"
+        "::test_more_workers_than_the_database_has_connections_for_are_refused",
+    ),
+    Bug(
+        name="an order that no route may deliver waits for ever",
+        file="gateway/orders/failover.py",
+        before="    if order.state is not OrderState.SENDING or ways.forbidden_for < longest:\n",
+        after="    if ways.forbidden_for >= longest:\n",
+        test=f"{_FAILOVER}::test_an_order_that_no_route_may_deliver_for_long_is_paid_back",
+        shows="assert",
+    ),
+    Bug(
+        name="a run is planned at a loss",
+        file="gateway/orders/schedules.py",
+        before="    if is_too_dear(route.cost, parent.rate, below_cost=service.below_cost):\n"
+        "        return None\n",
+        after="",
+        test="tests/orders/test_run_routes.py"
+        "::test_a_run_is_not_planned_for_a_route_that_costs_more_than_it_pays",
+        shows="assert",
+    ),
+    Bug(
         name="a range with an open order is detached",
         file="gateway/orders/detaching.py",
         before='    reasons = [f"{number} {kind}" for kind, number in holds.items()]',
