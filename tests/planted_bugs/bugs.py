@@ -887,6 +887,20 @@ BUGS = (
         test="tests/web/ops/test_guards.py::"
         "test_guesses_at_an_account_slow_down_and_lock_no_operator_out",
     ),
+    Bug(
+        name="support staff find a provider's name in a report",
+        file="gateway/web/ops/pages_reports.py",
+        before="return [replace(row, key=shown(row.key) if row.key else None) for row in rows]",
+        after="return rows if shown else []",
+        test="tests/web/ops/test_working_pages.py::test_support_staff_never_read_a_providers_name",
+    ),
+    Bug(
+        name="the deeds of managers are open to support staff in bulk",
+        file="gateway/web/ops/pages_bulk.py",
+        before='if visit.may(_ROUTES[OrderAction(value.partition(":")[0])])',
+        after='if visit.may(_ROUTES[OrderAction.CANCEL]) and ":" not in value',
+        test="tests/web/ops/test_working_pages.py::test_support_staff_cannot_refund_in_bulk",
+    ),
 )
 
 #: Mutants that break code which is not there yet, by what it is.

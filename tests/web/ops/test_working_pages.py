@@ -173,11 +173,13 @@ async def test_looking_as_a_reseller_changes_nothing_and_is_logged(
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.SUPPORT])
 async def test_support_staff_never_read_a_providers_name(
-    role: Role, customer: Customer, pool: Pool, signed_in: SignedIn
+    role: Role, customer: Customer, pool: Pool, gateway: Gateway, signed_in: SignedIn
 ) -> None:
+    [order] = await _order(gateway, customer, 1)
     await pool.execute("update provider set alias = 'Falcon', paused_reason = 'sandbox owes us'")
     client = await signed_in("sam", role)
     paths = [*_PAGES, "/ops/reports?by=provider", "/ops/reports/sheet?by=provider", "/ops/orders"]
+    paths.append(f"/ops/orders/{order}")
     if role is Role.SUPPORT:
         paths += ["/ops/bulk", "/ops/jobs"]
     seen = ""
