@@ -189,9 +189,9 @@ class Transport:
         except Exception as error:  # noqa: BLE001 - whatever it is, an order may exist
             cause = error.cause if isinstance(error, _Broken) else error
             failure = _failure_of(cause, witness, purpose, secret)
-            log.debug("upstream.failed", purpose=purpose, reason=str(failure))
+            log.debug("upstream.failed", purpose=purpose.name, reason=str(failure))
             raise failure from None
-        log.debug("upstream.answered", purpose=purpose, status=witness.status)
+        log.debug("upstream.answered", purpose=purpose.name, status=witness.status)
         text = masked(witness.kept.decode("utf-8", "replace"), secret)
         return Answer(
             exchange=_exchange_of(witness, text, sent=True),

@@ -341,7 +341,7 @@ async def test_an_account_in_another_currency_needs_an_exchange_rate(
     euro = SettingsModel(exchange_rates={"EUR": "1.08"})
     async with Upstream(says('{"balance":"10.00","currency":"EUR"}')) as panel:
         account: dict[str, Any] = {"kind": "panel_v2", "url": panel.url, "key": "k", "options": {}}
-        account["keys"] = KEYS
+        account |= {"keys": KEYS, "warrant": BY_TEST}
         async with pool.acquire() as conn:
             with pytest.raises(
                 UserError, match=r"set exchange_rates\.EUR to what one EUR is worth"

@@ -11,7 +11,8 @@ from tests.world import World
 
 #: Commands without a word on why: they only read, or concern the machine and not the business.
 _NOT_LOGGED = {
-    *("serve", "demo", "sandbox", "migrate", "audit", "database grant"),
+    *("serve", "demo", "sandbox", "migrate", "audit", "database grant", "doctor"),
+    *("alert list", "alert test"),
     *("reseller show", "reseller list", "key list", "provider list", "provider balance"),
     *("provider probe", "service list", "service show", "route list", "price list"),
     *("price preview", "change list", "change show", "order show", "order list"),
@@ -25,7 +26,7 @@ _NOT_LOGGED = {
         "range detach",
     ),
     *("ordering show", "confirmation list", "report sales", "service speed", "provider funds"),
-    *("job list", "job show", "secret rotate", "secret new-key", "secret status"),
+    *("job list", "job show", "secret new-key", "secret status"),
     *("embedded export", "embedded upgrade"),
 }
 

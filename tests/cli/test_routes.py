@@ -79,7 +79,7 @@ async def test_a_route_that_cannot_be_is_refused_with_the_reason(
         "there is no route 77": ["route", "set", 77, "--disable"],
         "is the only one": ["route", "remove", only],
         "there is no provider nobody": ["provider", "pause", "nobody", "--reason", "x"],
-        "needs a reason": ["provider", "pause", "main", "--reason", " "],
+        "say why": ["provider", "pause", "main", "--reason", " "],
     }
     for words, line in lines.items():
         assert words in (await command.run(*line)).complaint, line

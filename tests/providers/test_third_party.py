@@ -97,7 +97,9 @@ async def test_an_installed_package_is_picked_up_by_its_entry_point(installed: P
     answers = {"balance": {"account": {"funds": "3.5"}}, "add": {"job": {"no": "t-7"}}}
     async with serving(OddPanel(method="GET", answers=answers)) as panel:
         path = os.pathsep.join([str(installed), str(ROOT)])
-        kinds, *talked = json.loads(await run("-c", TALK, panel.url, KEY, path=path))
+        printed = await run("-c", TALK, panel.url, KEY, path=path)
+        # What is logged stands before it.
+        kinds, *talked = json.loads(printed.splitlines()[-1])
     assert kinds == ["manual", "panel_v2", "tidepool"]
     assert talked == ["t-7", "3.5", "completed"]
     [added] = [fields for fields in panel.asked if fields["action"] == "add"]
