@@ -1,0 +1,18 @@
+-- What processes and jobs say of themselves, so that neither is given up, or held for well, too soon.
+
+-- Files in the quarantine of the process's data directory: a defect keeps them from the database.
+alter table process add column quarantined int not null default 0;
+-- Processes of one host may have data directories of their own; entries are found by the next
+-- process of the same one.
+alter table process add column data_dir text not null default '';
+
+-- How far a job had come when a worker took it up last, and how many in a row came no further.
+alter table background_job
+    add column reached int not null default 0,
+    add column barren int not null default 0;
+
+-- Each part of the table is summed up once it is filled; else the newest orders are read for every
+-- time that is looked for. Made again: what is set on the whole index alone comes to later ranges.
+drop index orders_created;
+create index orders_created on orders using brin (created_at)
+    with (pages_per_range = 32, autosummarize = on);
