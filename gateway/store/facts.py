@@ -8,7 +8,7 @@ from gateway.store.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class WaitingOrders:
-    """So many orders are in one state, and since when the oldest has not moved."""
+    """So many orders are in one state, and since when the oldest has waited."""
 
     state: str
     number: int
@@ -76,19 +76,22 @@ class Contradicted:
 async def list_stuck_orders(conn: Connection) -> list[WaitingOrders]:
     """Orders that should have moved long ago, by state.
 
-    The limits are those of the audit's warnings. An order that is followed is late when its next
-    look is overdue, however long its provider takes to deliver.
+    The limits are those of the audit's warnings. What is not placed is late by the time at which it
+    was ordered: an order that is sent again and again moves all the time, and gets nowhere. So is
+    one that a person has just sent back into the queue, for the moment until it is sent. An order
+    that is followed is late when its next look is overdue, however long its provider takes.
     """
     rows = await conn.fetch(
         """select * from (
                select 'scheduled', count(*), min(next_at) from orders
                 where state = 'scheduled' and next_at < now() - interval '10 minutes'
                union all
-               select 'queued', count(*), min(updated_at) from orders
-                where state = 'queued' and updated_at < now() - interval '10 minutes'
+               select 'queued', count(*), min(created_at) from orders
+                where state = 'queued' and created_at < now() - interval '10 minutes'
                union all
-               select 'sending', count(*), min(updated_at) from orders
-                where state = 'sending' and updated_at < now() - interval '3 minutes'
+               select 'sending', count(*), min(created_at) from orders
+                where state = 'sending' and (created_at < now() - interval '10 minutes'
+                                             or updated_at < now() - interval '3 minutes')
                union all
                select 'placed', count(*), min(next_at) from orders
                 where state in ('placed', 'in_progress')
