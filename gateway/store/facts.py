@@ -53,7 +53,10 @@ class BackupState:
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """A process by its own word."""
+    """A process by its own word.
+
+    ``quarantined`` counts the files beside its spool, which others of the same ``spool`` count too.
+    """
 
     id: str
     role: str
@@ -62,6 +65,8 @@ class ProcessState:
     version: str
     spool_entries: int
     beat_at: datetime
+    quarantined: int
+    spool: str
 
 
 @dataclass(frozen=True, slots=True)

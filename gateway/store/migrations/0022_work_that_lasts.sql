@@ -1,10 +1,10 @@
 -- What processes and jobs say of themselves, so that neither is given up, or held for well, too soon.
 
--- Files in the quarantine of the process's data directory: a defect keeps them from the database.
+-- Files in the quarantine beside the spool: a defect keeps them from the database.
 alter table process add column quarantined int not null default 0;
--- Processes of one host may have data directories of their own; entries are found by the next
--- process of the same one.
-alter table process add column data_dir text not null default '';
+-- Which folder the spool is in, by the name in it: whoever has the same one takes over what a process
+-- that died has left there.
+alter table process add column spool text not null default '';
 
 -- How far a job had come when a worker took it up last, and how many in a row came no further.
 alter table background_job
