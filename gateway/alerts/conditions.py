@@ -31,11 +31,15 @@ _MONEY_WORDS = ("fund", "balance", "credit", "money")
 
 
 class Trouble(NamedTuple):
-    """Something that is wrong now; ``summary`` is one line without secrets or resellers' data."""
+    """Something that is wrong now; ``summary`` is one line without secrets or resellers' data.
+
+    ``news_at`` is when more of the same last came, where each by itself is to be told.
+    """
 
     kind: AlertKind
     subject: str
     summary: str
+    news_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,7 @@ def _contradiction(found: Contradicted) -> Trouble:
         found.provider,
         f"{found.provider} took {found.number} attempts that were decided otherwise, of the "
         f"orders {orders}: they may run twice, or were paid back",
+        news_at=found.newest_at,
     )
 
 

@@ -71,11 +71,15 @@ class ProcessState:
 
 @dataclass(frozen=True, slots=True)
 class Contradicted:
-    """Attempts at one provider that it took although they were decided otherwise."""
+    """Attempts at one provider that it took although they were decided otherwise.
+
+    ``newest_at`` is when the last of them was seen.
+    """
 
     provider: str
     number: int
     orders: list[int]
+    newest_at: datetime
 
 
 async def list_stuck_orders(conn: Connection) -> list[WaitingOrders]:
@@ -135,7 +139,7 @@ async def get_audit_state(conn: Connection) -> AuditState:
 async def list_contradicted(conn: Connection, within: timedelta) -> list[Contradicted]:
     """What was contradicted lately, by provider; of the orders the newest ten."""
     rows = await conn.fetch(
-        """select p.name, count(*), (array_agg(c.order_id order by c.at desc))[:10]
+        """select p.name, count(*), (array_agg(c.order_id order by c.at desc))[:10], max(c.at)
              from contradiction c join provider p on p.id = c.provider_id
             where c.at > now() - $1::interval group by p.name order by p.name""",
         within,
@@ -146,10 +150,14 @@ async def list_contradicted(conn: Connection, within: timedelta) -> list[Contrad
 async def insert_contradiction(
     conn: Connection, order_id: int, attempt: int, provider_id: int, upstream_id: str
 ) -> None:
-    """An upstream took an attempt that was decided otherwise. A repetition adds nothing."""
+    """An upstream took an attempt that was decided otherwise. A repetition adds nothing.
+
+    Its time is that of the clock, not of the transaction, which may have waited for long: what is
+    new is known by being later than what operators were told.
+    """
     await conn.execute(
-        """insert into contradiction (order_id, attempt, provider_id, upstream_id)
-           values ($1, $2, $3, $4) on conflict do nothing""",
+        """insert into contradiction (order_id, attempt, provider_id, upstream_id, at)
+           values ($1, $2, $3, $4, clock_timestamp()) on conflict do nothing""",
         order_id,
         attempt,
         provider_id,

@@ -132,7 +132,7 @@ def test_a_quarantine_is_counted_once_for_all_processes_that_see_it() -> None:
 
 
 def test_a_contradiction_names_provider_and_orders() -> None:
-    found = _one(replace(_WELL, contradicted=[Contradicted("main", 2, [17, 12])]))
+    found = _one(replace(_WELL, contradicted=[Contradicted("main", 2, [17, 12], _NOW)]))
     assert (found.kind, found.subject) == (AlertKind.CONTRADICTION, "main")
     assert "17, 12" in found.summary
 
