@@ -31,8 +31,8 @@ class JobState(StrEnum):
 class JobLine:
     """A job as it stands in a list: on whose word, and how far it is.
 
-    ``total`` is None while that is not known. ``tries`` counts the workers that began it, ``barren``
-    those in a row that came no further than another before.
+    ``total`` is None while that is not known. ``tries`` counts the workers that began it, and
+    ``barren`` those in a row that came no further than the ones before.
     """
 
     id: int

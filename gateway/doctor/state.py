@@ -28,7 +28,7 @@ def of_processes(processes: Sequence[ProcessState], now: datetime) -> Iterable[L
             yield warn(
                 "processes",
                 f"{silent.role} {silent.pid} on {silent.host} has said nothing for {age}",
-                "it was killed or hangs: see its log; a day later it is forgotten, unless it held entries",
+                "it was killed or hangs: see its log; it is forgotten in a day if it held nothing",
             )
     for process in processes:
         name = f"{process.role} {process.pid} on {process.host}"

@@ -20,7 +20,7 @@ from gateway.workers.alerting import BackgroundAlerts
 from gateway.workers.heartbeat import Heartbeat
 from schemas.alerts import AlertKind
 from schemas.config import SettingsModel
-from tests.alerts.twins import CHAT, SECRET, TOKEN, Twin
+from tests.alerts.twins import CHAT, GREYLISTED, RECIPIENT, SECRET, SENDER, TOKEN, Twin
 from tests.conftest import OpenGateway, eventually
 from tests.world import World
 
@@ -106,6 +106,25 @@ async def test_a_message_that_was_not_taken_is_tried_again_and_shown(
     await _make_due(pool)
     await _deliver(pool, settings)
     assert len(bot.got) == 1
+    assert (await standing(pool)).undelivered == []
+
+
+async def test_who_was_refused_for_the_moment_gets_the_mail_later_and_nobody_gets_it_twice(
+    pool: Pool, post: Twin
+) -> None:
+    alerts = {"url": post.url, "sender": SENDER, "recipients": [RECIPIENT, GREYLISTED]}
+    settings = SettingsModel.model_validate({"alerts": {"every_ms": 100, "email": alerts}})
+    await _break(pool)
+    await _look(pool, settings)
+    for _ in range(2):
+        await _deliver(pool, settings)
+        await _make_due(pool)
+        assert [got["to"] for got in post.got] == [[RECIPIENT]]
+    [waiting] = (await standing(pool)).undelivered
+    assert f"{GREYLISTED}: 450" in (waiting.failure or "")
+    post.greylists = False
+    await _deliver(pool, settings)
+    assert [got["to"] for got in post.got] == [[RECIPIENT], [GREYLISTED]]
     assert (await standing(pool)).undelivered == []
 
 

@@ -6,6 +6,9 @@ alter table process add column quarantined int not null default 0;
 -- that died has left there.
 alter table process add column spool text not null default '';
 
+-- Who is still to get a message that others have got; null: everybody.
+alter table alert_message add column recipients text[];
+
 -- How far a job had come when a worker took it up last, and how many in a row came no further.
 alter table background_job
     add column reached int not null default 0,
