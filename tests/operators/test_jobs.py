@@ -94,7 +94,7 @@ async def test_the_job_of_a_dead_worker_is_taken_up_and_does_nothing_twice(line:
     job = await _job(line.pool, number)
     assert (job.state, job.tries, await line.spent()) == (JobState.DONE, 2, 0)
     assert job.result is not None
-    assert job.result["numbers"] == {"unchanged": 2, "done": 2}
+    assert (job.result["numbers"], job.result["refund"]) == ({"done": 4}, 4 * CHARGE)
     await line.world.assert_sound()
 
 
