@@ -29,6 +29,7 @@ from schemas.panel_v2 import PanelError
 
 log = structlog.get_logger()
 
+_MAY_PASS: tuple[type[Exception], ...] = (BalanceLocked, *BUSY)
 #: Seconds before what stood in the way is tried again; a lock itself is waited for besides.
 _PAUSES = (0.1, 0.5)
 _LOGGED = {OrderAction.RESEND: "order.resent", OrderAction.REFUND: "order.refunded"}
@@ -179,14 +180,14 @@ async def effect_of(
     for pause in _PAUSES:
         try:
             return await _effect_now(pool, order_id, deed, warrant, correction_ms)
-        except (BalanceLocked, *BUSY) as error:
+        except _MAY_PASS as error:
             log.warning("order.act_delayed", order_id=order_id, reason=type(error).__name__)
             await asyncio.sleep(pause)
     try:
         return await _effect_now(pool, order_id, deed, warrant, correction_ms)
     except CommitInDoubt:
         why = f"it is not known whether it was done: see `smm-gateway order show {order_id}`"
-    except (BalanceLocked, *BUSY) as error:
+    except _MAY_PASS as error:
         log.warning("order.act_failed", order_id=order_id, reason=type(error).__name__)
         why = f"order {order_id} or its reseller's balance is in use: try again later"
     return Effect(order_id, Result.REFUSED, why=why)

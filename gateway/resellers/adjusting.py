@@ -19,6 +19,7 @@ from schemas.resellers import Reseller
 
 log = structlog.get_logger()
 
+_MAY_PASS: tuple[type[Exception], ...] = (BalanceLocked, *TRANSIENT)
 _ACTIONS = {
     MoneyCause.TOPUP: "reseller.credited",
     MoneyCause.CORRECTION: "reseller.corrected",
@@ -76,7 +77,7 @@ async def _move_again(
     except AlreadyDone:
         async with pool.acquire() as conn:
             return await store.get_confirmation_id(conn, warrant.request)
-    except (BalanceLocked, *TRANSIENT):
+    except _MAY_PASS:
         raise UserError(_in_doubt(before)) from None
 
 

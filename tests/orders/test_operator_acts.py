@@ -144,7 +144,8 @@ async def test_an_act_whose_commit_got_no_answer_is_told_as_it_was_done(
         case _:
             [order] = await line.place(faulty("reset-after"))
             await line.send()
-    real, lost = operator_acts.act_on_order, []
+    real = operator_acts.act_on_order
+    lost: list[Effect] = []
 
     async def unanswered(*args: Any, **named: Any) -> Effect:
         effect = await real(*args, **named)
