@@ -71,6 +71,11 @@ def list_quarantined(folder: Path) -> list[Quarantined]:
     return [_read(path) for path in sorted(folder.glob(f"*{_SUFFIX}"))]
 
 
+def count_quarantined(folder: Path) -> int:
+    """How many files are kept."""
+    return sum(1 for _ in folder.glob(f"*{_SUFFIX}"))
+
+
 def _read(path: Path) -> Quarantined:
     try:
         read = json.loads(path.read_bytes())

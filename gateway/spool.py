@@ -14,6 +14,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 Record: TypeAlias = Mapping[str, Any]
 
 _SUFFIX = ".jsonl"
+_NAME = "folder-name"
 #: More than this is not a spool but an archive.
 _MOST_ENTRIES = 100_000
 
@@ -56,6 +58,22 @@ class Spool:
         self._adopted: set[Path] = set()  # and left where they were: the disk was full
         self._next = 0
         self._turn = asyncio.Lock()
+
+    def name(self) -> str:
+        """The name of the folder, whichever host and path it is found by; '' where there is none.
+
+        It lies in the folder itself, so that whoever has the folder next is known to have it.
+        """
+        path = self._folder / _NAME
+        with suppress(OSError):
+            if not path.exists():
+                draft = path.with_suffix(f".{secrets.token_hex(4)}")
+                draft.write_text(secrets.token_hex(16), encoding="ascii")
+                with suppress(FileExistsError):  # another process was first
+                    os.link(draft, path)
+                draft.unlink()
+            return path.read_text(encoding="ascii")
+        return ""
 
     def entries(self, kind: str) -> list[Entry]:
         """What nobody in this process is about to settle, oldest first."""

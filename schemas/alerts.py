@@ -1,5 +1,6 @@
 """Alerts: the trouble that the gateway tells operators of by itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -53,7 +54,10 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One line to operators; ``id`` stays the same over repeated tries."""
+    """One line to operators; ``id`` stays the same over repeated tries.
+
+    ``recipients`` are those of a channel who are still to get it, None is all.
+    """
 
     id: str
     kind: AlertKind
@@ -63,6 +67,7 @@ class Message:
     since: datetime
     at: datetime
     tries: int = 0
+    recipients: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,21 +28,29 @@ class JobState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """A job: what is asked for on whose word, how far it is, and what came of it.
+class JobLine:
+    """A job as it stands in a list: on whose word, and how far it is.
 
-    ``total`` is None while that is not known. ``tries`` counts the workers that began it.
+    ``total`` is None while that is not known. ``tries`` counts the workers that began it, and
+    ``barren`` those in a row that came no further than the ones before.
     """
 
     id: int
     kind: JobKind
-    arguments: Mapping[str, Any]
     warrant: Warrant
     state: JobState
     done: int
     total: int | None
-    result: Mapping[str, Any] | None
     error: str | None
     tries: int
+    barren: int
     at: datetime
     ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job(JobLine):
+    """A job with what is asked for, and what came of it; both may be long."""
+
+    arguments: Mapping[str, Any]
+    result: Mapping[str, Any] | None

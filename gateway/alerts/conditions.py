@@ -31,11 +31,15 @@ _MONEY_WORDS = ("fund", "balance", "credit", "money")
 
 
 class Trouble(NamedTuple):
-    """Something that is wrong now; ``summary`` is one line without secrets or resellers' data."""
+    """Something that is wrong now; ``summary`` is one line without secrets or resellers' data.
+
+    ``news_at`` is when more of the same last came, where each by itself is to be told.
+    """
 
     kind: AlertKind
     subject: str
     summary: str
+    news_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ def troubles(facts: Facts, limits: Limits) -> list[Trouble]:
         *_of_orders(facts),
         *_of_audit(facts.audit, facts.now, limits.audit_every),
         *_of_backup(facts.backup, facts.now, limits.backup_age),
-        *_of_spools(facts.processes, facts.now),
+        *_of_spools(facts.processes),
         *map(_contradiction, facts.contradicted),
         *(_stop(stop) for stop in facts.stops if stop.reseller is None),
     ]
@@ -165,16 +169,22 @@ def _of_backup(backup: BackupState, now: datetime, limit: timedelta | None) -> I
     yield Trouble(AlertKind.BACKUP_TOO_OLD, "", words)
 
 
-def _of_spools(processes: Sequence[ProcessState], now: datetime) -> Iterable[Trouble]:
-    holding = [p for p in processes if p.spool_entries and now - p.beat_at <= SILENT_AFTER]
-    if holding:
-        number = sum(process.spool_entries for process in holding)
-        hosts = ", ".join(sorted({process.host for process in holding}))
-        yield Trouble(
-            AlertKind.SPOOL_HOLDS_ENTRIES,
-            "",
-            f"spools hold {number} entries that the database could not be told, on {hosts}",
-        )
+def _of_spools(processes: Sequence[ProcessState]) -> Iterable[Trouble]:
+    """What a process held when it died is on its disk until another one takes it over."""
+    holding = [process for process in processes if process.spool_entries or process.quarantined]
+    if not holding:
+        return
+    kept: dict[str, int] = {}  # processes with one folder count the same files
+    for process in holding:
+        folder = process.spool or process.id
+        kept[folder] = max(kept.get(folder, 0), process.quarantined)
+    number, defects = sum(process.spool_entries for process in holding), sum(kept.values())
+    words = [f"{number} entries that the database could not be told"] if number else []
+    if defects:
+        words.append(f"{defects} that a defect keeps from it")
+    hosts = ", ".join(sorted({process.host for process in holding}))
+    summary = f"spools hold {' and '.join(words)}, on {hosts}"
+    yield Trouble(AlertKind.SPOOL_HOLDS_ENTRIES, "", summary)
 
 
 def _contradiction(found: Contradicted) -> Trouble:
@@ -184,6 +194,7 @@ def _contradiction(found: Contradicted) -> Trouble:
         found.provider,
         f"{found.provider} took {found.number} attempts that were decided otherwise, of the "
         f"orders {orders}: they may run twice, or were paid back",
+        news_at=found.newest_at,
     )
 
 

@@ -1,6 +1,6 @@
 """What becomes of trouble: told once it has lasted, told again while it lasts, and told when over.
 
-    seen ──holds for a while──▶ told ──every repeat──▶ told again
+    seen ──holds for a while──▶ told ──every repeat, or when there is more──▶ told again
       │                          │
       └─ not seen: forgotten     └─ not seen for a while ──▶ told that it is over, forgotten
 
@@ -56,7 +56,7 @@ def decide(
         seen = Alert(
             trouble.kind, trouble.subject, trouble.summary, since, old.told_at if old else None
         )
-        event = _to_tell(seen, now, repeat)
+        event = _to_tell(seen, trouble.news_at, now, repeat)
         if event is not None:
             seen = replace(seen, told_at=now)
             plan.messages.append(_message(new_id(), seen, event, now))
@@ -66,9 +66,13 @@ def decide(
     return plan
 
 
-def _to_tell(alert: Alert, now: datetime, repeat: timedelta | None) -> AlertEvent | None:
+def _to_tell(
+    alert: Alert, news_at: datetime | None, now: datetime, repeat: timedelta | None
+) -> AlertEvent | None:
     if alert.told_at is None:
         return AlertEvent.OPEN if now - alert.since >= HOLD[alert.kind] else None
+    if news_at is not None and news_at > alert.told_at:
+        return AlertEvent.STILL_OPEN
     if repeat is not None and now - alert.told_at >= repeat:
         return AlertEvent.STILL_OPEN
     return None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from gateway.alerts.outlet import NotDelivered, Outlet
+from gateway.alerts.outlet import NotDelivered, Outlet, PartlyDelivered
 from gateway.metrics import ALERT_MESSAGES
 from gateway.store import alerts as store
 from gateway.store.connection import Pool
@@ -40,6 +40,11 @@ async def _deliver(pool: Pool, outlet: Outlet, message: Message) -> bool:
     """Whether the channel took it."""
     try:
         await outlet.send(message)
+    except PartlyDelivered as failed:
+        pause_ms = pause_after(message.tries, failed.retry_after)
+        async with pool.acquire() as conn:
+            await store.set_message_left(conn, message.id, failed.left, str(failed), pause_ms)
+        return True
     except NotDelivered as failed:
         pause_ms = pause_after(message.tries, failed.retry_after)
         async with pool.acquire() as conn:

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 import structlog
 
-from gateway.alerts.outlet import NotDelivered
+from gateway.alerts.outlet import NotDelivered, PartlyDelivered
 from gateway.alerts.wording import text, title
 from gateway.loopback import is_loopback
 from schemas.alert_settings import EmailSettings
@@ -15,6 +15,8 @@ from schemas.alerts import Channel, Message
 
 log = structlog.get_logger()
 
+#: Answers by which a server asks for another try.
+_LATER = range(400, 500)
 _PORTS = {"smtp": 587, "smtps": 465}
 
 
@@ -36,17 +38,33 @@ class Mail:
         self._timeout = timeout_seconds
 
     async def send(self, message: Message) -> str:
-        """Send once. Raises ``NotDelivered`` when no recipient was accepted."""
-        mail = self._letter(message)
+        """Send once.
+
+        Raises ``NotDelivered`` when no recipient was accepted, and ``PartlyDelivered`` when some
+        were, and others were refused for the moment.
+        """
+        rest = message.recipients
+        to = self._recipients if rest is None else [r for r in self._recipients if r in rest]
+        if not to:
+            return "nobody is left who should get it"
         try:
             async with self._client() as client:
-                refused, said = await client.send_message(
-                    mail, sender=self._sender, recipients=self._recipients
+                answers, said = await client.send_message(
+                    self._letter(message), sender=self._sender, recipients=to
                 )
+            refused = {recipient: answer.code for recipient, answer in answers.items()}
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            if rest is None:
+                raise NotDelivered(_reason(error)) from None
+            said, refused = "", {each.recipient: each.code for each in error.recipients}
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             raise NotDelivered(_reason(error)) from None
-        for recipient, answer in refused.items():
-            log.error("alert.recipient_refused", recipient=recipient, code=answer.code)
+        for recipient, code in refused.items():
+            log.error("alert.recipient_refused", recipient=recipient, code=code)
+        left = [recipient for recipient, code in refused.items() if code in _LATER]
+        if left:
+            codes = ", ".join(f"{recipient}: {refused[recipient]}" for recipient in left)
+            raise PartlyDelivered(f"refused for the moment ({codes})", left)
         return said.strip()[:200]
 
     async def check(self) -> str:

@@ -1,5 +1,6 @@
 """The contract of a channel: one message, one try, and what came back."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from schemas.alerts import Channel, Message
@@ -16,6 +17,14 @@ class NotDelivered(Exception):
         self.retry_after = retry_after
 
 
+class PartlyDelivered(NotDelivered):
+    """A message was taken for some; ``left`` are those who may get it later."""
+
+    def __init__(self, reason: str, left: Sequence[str]) -> None:
+        super().__init__(reason)
+        self.left = left
+
+
 class Outlet(Protocol):
     """A way to operators."""
 
@@ -24,7 +33,10 @@ class Outlet(Protocol):
         """Which one it is."""
 
     async def send(self, message: Message) -> str:
-        """Send once; what came back, in words. Raises ``NotDelivered``."""
+        """Send once, to those who have not got it; what came back, in words.
+
+        Raises ``NotDelivered``, or ``PartlyDelivered``.
+        """
 
     async def check(self) -> str:
         """Find out whether it would work, without a message; what came back.

@@ -44,6 +44,7 @@ async def look(pool: Pool, settings: SettingsModel) -> bool:
         now = await store.claim_look(conn, settings.alerts.every_ms)
         if now is None:
             return False
+        await processes.set_spools_inherited(conn)
         await processes.delete_silent_processes(conn)
         found = troubles(await _facts(conn, now), _limits(settings))
         plan = decide(now, await store.list_alerts(conn), found, repeat, _new_id)

@@ -138,4 +138,5 @@ class Background:
 
     async def _forget_repeats(self) -> float:
         await forget_repeats(self._pool)
+        await self._jobs.forget()
         return _FORGET_SECONDS

@@ -9,7 +9,7 @@ from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.errors import UserError
 from gateway.store import background_jobs as store
 from gateway.store.connection import Pool
-from schemas.jobs import Job, JobState
+from schemas.jobs import Job, JobLine, JobState
 
 _LOOK_SECONDS = 0.5
 _OPEN = (JobState.WAITING, JobState.RUNNING)
@@ -29,7 +29,7 @@ def add_commands(commands: Any) -> None:
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
 
 
-def _row(job: Job) -> dict[str, object]:
+def _row(job: JobLine) -> dict[str, object]:
     return {
         "job": job.id,
         "kind": job.kind,

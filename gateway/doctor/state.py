@@ -28,15 +28,22 @@ def of_processes(processes: Sequence[ProcessState], now: datetime) -> Iterable[L
             yield warn(
                 "processes",
                 f"{silent.role} {silent.pid} on {silent.host} has said nothing for {age}",
-                "it was killed or hangs: see its log; a day later it is forgotten",
+                "it was killed or hangs: see its log; it is forgotten in a day if it held nothing",
             )
-    for process in alive:
+    for process in processes:
+        name = f"{process.role} {process.pid} on {process.host}"
         if process.spool_entries:
             yield warn(
                 "spool",
-                f"{process.role} {process.pid} on {process.host} holds {process.spool_entries} "
-                "entries that the database could not be told",
+                f"{name} holds {process.spool_entries} entries that the database could not be told",
                 "see its log (spool.*), and docs/runbook.md#spool-holds-entries",
+            )
+        if process.quarantined:
+            yield warn(
+                "spool",
+                f"{name} has {process.quarantined} entries in quarantine: a defect keeps them from "
+                "the database",
+                "`smm-gateway audit` names them; docs/runbook.md#spool-quarantined",
             )
 
 

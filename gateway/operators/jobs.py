@@ -28,8 +28,11 @@ Tell: TypeAlias = Callable[[int, int | None], None]
 Runner: TypeAlias = Callable[[Job, Tell], Awaitable[Mapping[str, Any]]]
 
 LEASE_MS = 30_000
+#: What came of a job is kept for so long; the operators' log keeps what it did.
+RESULT_DAYS = 28
 _RENEW_SECONDS = 1.0
-_MOST_TRIES = 5
+#: So many workers in a row may come no further: a long job outlives more restarts than that.
+_MOST_BARREN = 5
 
 
 async def ask_for_job(
@@ -78,10 +81,15 @@ class Jobs:
         log.info("job.ended", job_id=job.id, kind=job.kind, reason=error)
         return True
 
+    async def forget(self) -> None:
+        """Forget what came of jobs of long ago: sheets of many megabytes are not kept for ever."""
+        async with self._pool.acquire() as conn:
+            await store.delete_old_results(conn, RESULT_DAYS)
+
     async def _run(self, job: Job) -> tuple[Mapping[str, Any] | None, str | None]:
-        if job.tries > _MOST_TRIES:
-            return None, f"{_MOST_TRIES} workers began it and none came to its end"
-        so_far: tuple[int, int | None] = (0, job.total)
+        if job.barren > _MOST_BARREN:
+            return None, f"{_MOST_BARREN} workers began it, and none came further than before"
+        so_far: tuple[int, int | None] = (job.done, job.total)
 
         def tell(done: int, total: int | None) -> None:
             nonlocal so_far

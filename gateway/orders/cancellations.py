@@ -30,6 +30,7 @@ from providers.transport import metered
 from schemas import panel_v2 as wire
 from schemas.aftercare import CancelChange, CancelState, ClaimedCancel, Terms
 from schemas.config import DispatchSettings
+from schemas.money import format_amount
 from schemas.operators import Subject, Warrant
 from schemas.orders import Order, OrderChange
 from schemas.panel_v2 import PanelError
@@ -128,7 +129,9 @@ async def _log(
     conn: Connection, warrant: Warrant, found: Sequence[Order], steps: Mapping[int, Step]
 ) -> None:
     for order, one in zip(found, warrant.parts(len(found)), strict=True):
-        before, after = {"state": order.state}, {"cancel": steps[order.id]}
+        before, after = {"state": order.state}, {"cancel": str(steps[order.id])}
+        if steps[order.id] is Step.AT_ONCE:
+            after["refund"] = format_amount(order.charge - order.refunded)
         subject = Subject("order", str(order.id))
         await record(conn, one.act("order.canceled", subject, before=before, after=after))
 

@@ -3,22 +3,35 @@
 Everything can be asked for as a preview: the same decision on the locked order, nothing written.
 """
 
+import asyncio
+from dataclasses import replace
+from uuid import uuid4
+
+import structlog
+
 from gateway.errors import UserError
+from gateway.money.ledger import BalanceLocked
 from gateway.operators.acting import AlreadyDone, record, require_reason
 from gateway.orders.cancellations import request_cancels
 from gateway.orders.cancelling import Step, step_of
+from gateway.orders.lifecycle import IllegalMove
 from gateway.orders.operator_moves import refunded, resent
 from gateway.orders.resolutions import lock_case, resolve_order
 from gateway.orders.resolving import IN_DOUBT, Case, Word, resolve
 from gateway.orders.settling import report, write_changes
-from gateway.store import order_search, refills
-from gateway.store.connection import Connection, Pool, transaction
-from schemas.money import format_amount
+from gateway.store import operator_actions, order_search, refills
+from gateway.store.connection import BUSY, CommitInDoubt, Connection, Pool, transaction
+from schemas.money import format_amount, parse_amount
 from schemas.operators import Act, Subject, Warrant
 from schemas.order_work import Deed, Effect, OrderAction, Result
 from schemas.orders import Order, OrderChange, OrderState
 from schemas.panel_v2 import PanelError
 
+log = structlog.get_logger()
+
+_MAY_PASS: tuple[type[Exception], ...] = (BalanceLocked, *BUSY)
+#: Seconds before what stood in the way is tried again; a lock itself is waited for besides.
+_PAUSES = (0.1, 0.5)
 _LOGGED = {OrderAction.RESEND: "order.resent", OrderAction.REFUND: "order.refunded"}
 
 
@@ -157,12 +170,60 @@ def _not_canceled(order: Order, refusal: str) -> Effect:
 async def effect_of(
     pool: Pool, order_id: int, deed: Deed, warrant: Warrant | None, *, correction_ms: int
 ) -> Effect:
-    """As ``act_on_order``, or ``preview`` without a warrant, with refusals as effects."""
+    """As ``act_on_order``, or ``preview`` without a warrant, with refusals as effects.
+
+    What stands in the way for a moment is tried again a few times. What the same request has done
+    before, maybe in a try whose COMMIT got no answer, is told as it was done then.
+    """
+    if warrant is not None and warrant.request is None:
+        warrant = replace(warrant, request=str(uuid4()))
+    for pause in _PAUSES:
+        try:
+            return await _effect_now(pool, order_id, deed, warrant, correction_ms)
+        except _MAY_PASS as error:
+            log.warning("order.act_delayed", order_id=order_id, reason=type(error).__name__)
+            await asyncio.sleep(pause)
+    try:
+        return await _effect_now(pool, order_id, deed, warrant, correction_ms)
+    except CommitInDoubt:
+        why = f"it is not known whether it was done: see `smm-gateway order show {order_id}`"
+    except _MAY_PASS as error:
+        log.warning("order.act_failed", order_id=order_id, reason=type(error).__name__)
+        why = f"order {order_id} or its reseller's balance is in use: try again later"
+    return Effect(order_id, Result.REFUSED, why=why)
+
+
+async def _effect_now(
+    pool: Pool, order_id: int, deed: Deed, warrant: Warrant | None, correction_ms: int
+) -> Effect:
     try:
         if warrant is None:
             return await preview(pool, order_id, deed, correction_ms=correction_ms)
-        return await act_on_order(pool, order_id, deed, warrant, correction_ms=correction_ms)
+        effect = await act_on_order(pool, order_id, deed, warrant, correction_ms=correction_ms)
     except AlreadyDone:
-        return Effect(order_id, Result.UNCHANGED, why="done before by the same request")
+        effect = Effect(order_id, Result.UNCHANGED, why="done before by the same request")
     except UserError as refusal:
-        return Effect(order_id, Result.REFUSED, why=str(refusal))
+        effect = Effect(order_id, Result.REFUSED, why=str(refusal))
+    except IllegalMove as defect:
+        log.exception("order.act_illegal", order_id=order_id, action=deed.action)
+        effect = Effect(order_id, Result.REFUSED, why=f"that move does not exist: {defect}")
+    if warrant is None or effect.result in (Result.DONE, Result.ASKED):
+        return effect
+    return await _done_before(pool, order_id, warrant) or effect
+
+
+async def _done_before(pool: Pool, order_id: int, warrant: Warrant) -> Effect | None:
+    """What the warrant's request has done to the order, by the operators' log."""
+    assert warrant.request is not None
+    async with pool.acquire() as conn:
+        act = await operator_actions.get_action(conn, warrant.request)
+    if act is None or act.subject != Subject("order", str(order_id)):
+        return None
+    before = OrderState(act.before["state"])
+    refund = parse_amount(act.after.get("refund", "0"))
+    step = act.after.get("cancel")
+    if step is None:
+        return Effect(order_id, Result.DONE, before, OrderState(act.after["state"]), refund)
+    if step != Step.AT_ONCE:
+        return Effect(order_id, Result.ASKED, before, before)
+    return Effect(order_id, Result.DONE, before, OrderState.CANCELED, refund)

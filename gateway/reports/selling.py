@@ -1,34 +1,63 @@
 """What was sold: sums of the ledger in an operator's time zone, day by day or month by month.
 
-A long span is read in parts, each by a statement of its own, so that none takes long and somebody
-who waits sees how far it is. Parts end with a month, so that no row is cut in two.
+A span is read day by day, each by a statement of its own, so that none takes long and somebody who
+waits sees how far it is. Days are added up here; what they cost is rounded once, at the end.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from zoneinfo import ZoneInfo
+
+import asyncpg
 
 from gateway.errors import UserError
 from gateway.reports.sheets import sheet
 from gateway.store import reports as store
 from gateway.store.connection import Pool
+from gateway.store.reports import ReportPart
 from schemas.money import UNIT, Micros
 from schemas.reports import Dimension, Period, ReportRow
 
 _LONGEST_DAYS = 3_700
+#: Sums of costs keep all the places that the database gives them.
+_EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
 
 
-def months_between(first: date, last: date) -> list[tuple[date, date]]:
-    """The days ``first`` to ``last``, both in it, cut at the ends of months: (from, before)."""
-    parts = []
-    begin = first
-    while begin <= last:
-        following = (begin.replace(day=1) + timedelta(days=32)).replace(day=1)
-        end = min(following, last + timedelta(days=1))
-        parts.append((begin, end))
-        begin = end
-    return parts
+def beginnings(period: Period, first: date, last: date) -> list[date]:
+    """The first days of the periods that the days ``first`` to ``last``, both in it, are in."""
+    days = (first + timedelta(days=place) for place in range((last - first).days + 1))
+    return list(dict.fromkeys(_begins(period, day) for day in days))
+
+
+def _begins(period: Period, day: date) -> date:
+    return day if period is Period.DAY else day.replace(day=1)
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What has come together so far under one key."""
+
+    key: str | None
+    orders: int = 0
+    quantity: int = 0
+    revenue: Micros = 0
+    refunds: Micros = 0
+    cost: Decimal = Decimal(0)
+
+    def add(self, part: ReportPart) -> None:
+        self.orders += part.orders
+        self.quantity += part.quantity
+        self.revenue += part.revenue
+        self.refunds += part.refunds
+        self.cost = _EXACT.add(self.cost, part.cost)
+
+    def row(self, begins: date) -> ReportRow:
+        cost = int(self.cost.to_integral_value(context=_EXACT))
+        return ReportRow(
+            begins, self.key, self.orders, self.quantity, self.revenue, self.refunds, cost
+        )
 
 
 async def sales_report(
@@ -41,30 +70,47 @@ async def sales_report(
     time_zone: str,
     tell: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[ReportRow]:
-    """The rows of a report over the days ``first`` to ``last``, both in it.
+    """The rows of a report over the days ``first`` to ``last``, both in it, oldest first.
 
-    ``tell`` hears how many parts are done, of how many.
+    ``tell`` hears how many days are done, of how many.
 
     Raises:
-        UserError: for a span that ends before it begins, or is longer than ten years.
+        UserError: for a span that ends before it begins, or is longer than ten years; and when the
+            database is too busy to add up a day.
     """
     if last < first or (last - first).days > _LONGEST_DAYS:
         raise UserError("a report ends after it begins, and spans ten years at most")
     zone = ZoneInfo(time_zone)
-    rows: list[ReportRow] = []
-    parts = months_between(first, last)
-    for place, (begin, end) in enumerate(parts, 1):
+    sums: dict[date, dict[int | None, _Sum]] = {}
+    days = (last - first).days + 1
+    for place in range(days):
+        day = first + timedelta(days=place)
+        found = sums.setdefault(_begins(period, day), {})
+        for part in await _read_day(pool, dimension, day, zone):
+            found.setdefault(part.key_id, _Sum(part.key)).add(part)
+        tell(place + 1, days)
+    return [
+        found[key].row(begins)
+        for begins, found in sums.items()
+        for key in sorted(found, key=lambda key: (key is None, key or 0))
+    ]
+
+
+async def _read_day(
+    pool: Pool, dimension: Dimension, day: date, zone: ZoneInfo
+) -> list[ReportPart]:
+    try:
         async with pool.acquire() as conn:
-            rows += await store.list_report_rows(
+            return await store.list_report_parts(
                 conn,
-                period,
                 dimension,
-                since=datetime.combine(begin, time(), zone),
-                until=datetime.combine(end, time(), zone),
-                time_zone=time_zone,
+                since=datetime.combine(day, time(), zone),
+                until=datetime.combine(day + timedelta(days=1), time(), zone),
             )
-        tell(place, len(parts))
-    return rows
+    except asyncpg.QueryCanceledError:
+        raise UserError(
+            f"the database was too busy to add up {day}: try again when there is less to do"
+        ) from None
 
 
 def sales_sheet(rows: Iterable[ReportRow], dimension: Dimension) -> str:

@@ -1,16 +1,17 @@
 """Money by an operator's word: credits, corrections, and the second word that large ones need."""
 
 from dataclasses import replace
+from uuid import uuid4
 
 import structlog
 
 from gateway.errors import UserError
-from gateway.metrics import count_movements
-from gateway.money.ledger import Book
+from gateway.metrics import COMMIT_DOUBTS, count_movements
+from gateway.money.ledger import BalanceLocked, Book
 from gateway.operators.acting import AlreadyDone, record, require_reason
 from gateway.resellers.accounts import find_reseller
 from gateway.store import confirmations as store
-from gateway.store.connection import CommitInDoubt, Connection, Pool, transaction
+from gateway.store.connection import TRANSIENT, CommitInDoubt, Connection, Pool, transaction
 from schemas.money import MAX_AMOUNT, Micros, format_amount
 from schemas.money_moves import Confirmation, ConfirmationState, MoneyCause, MoneyMove
 from schemas.operators import Subject, Warrant
@@ -18,6 +19,7 @@ from schemas.resellers import Reseller
 
 log = structlog.get_logger()
 
+_MAY_PASS: tuple[type[Exception], ...] = (BalanceLocked, *TRANSIENT)
 _ACTIONS = {
     MoneyCause.TOPUP: "reseller.credited",
     MoneyCause.CORRECTION: "reseller.corrected",
@@ -30,7 +32,8 @@ async def move_money(
     """Credit or correct a balance; returns the reseller as it is then.
 
     What is above ``confirm_above`` waits for a second operator: the answer is the number under
-    which it does.
+    which it does. When the COMMIT gets no answer, the same is done again under the same request:
+    what the first try has done is not done twice.
 
     Raises:
         AlreadyDone: when the same request has done so, or asked for it, before.
@@ -38,17 +41,44 @@ async def move_money(
             measure or below what the reseller may owe, or it is not known whether it was done.
     """
     require_reason(warrant)
+    if warrant.request is None:
+        warrant = replace(warrant, request=str(uuid4()))
     async with pool.acquire() as conn:
         before = await find_reseller(conn, move.reseller)
-        try:
-            async with transaction(conn):
-                if confirm_above is not None and abs(move.amount) > confirm_above:
-                    return await _ask(conn, move, warrant)
-                await _carry_out(conn, move, warrant)
-            count_movements(move.cause, before.currency, abs(move.amount))
-        except CommitInDoubt:
-            raise UserError(_in_doubt(before)) from None
+    asks = confirm_above is not None and abs(move.amount) > confirm_above
+    try:
+        number = await _move(pool, move, warrant, asks=asks)
+    except CommitInDoubt:
+        COMMIT_DOUBTS.labels("money", "again").inc()
+        number = await _move_again(pool, move, warrant, before, asks=asks)
+    if number is not None:
+        return number
+    count_movements(move.cause, before.currency, abs(move.amount))
+    async with pool.acquire() as conn:
         return await find_reseller(conn, move.reseller)
+
+
+async def _move(pool: Pool, move: MoneyMove, warrant: Warrant, *, asks: bool) -> int | None:
+    """Move the money, or have it wait; the number under which it does."""
+    async with pool.acquire() as conn, transaction(conn):
+        if asks:
+            return await _ask(conn, move, warrant)
+        await _carry_out(conn, move, warrant)
+    return None
+
+
+async def _move_again(
+    pool: Pool, move: MoneyMove, warrant: Warrant, before: Reseller, *, asks: bool
+) -> int | None:
+    """As ``_move``, after a try that may have done it: its locks are held until it has ended."""
+    assert warrant.request is not None
+    try:
+        return await _move(pool, move, warrant, asks=asks)
+    except AlreadyDone:
+        async with pool.acquire() as conn:
+            return await store.get_confirmation_id(conn, warrant.request)
+    except _MAY_PASS:
+        raise UserError(_in_doubt(before)) from None
 
 
 def _in_doubt(before: Reseller) -> str:

@@ -69,7 +69,7 @@ async def insert_messages(
             cross join unnest($1::text[]) as c
            on conflict (channel, kind, subject) do update
               set id = excluded.id, event = excluded.event, summary = excluded.summary,
-                  since = excluded.since, at = excluded.at""",
+                  since = excluded.since, at = excluded.at, recipients = null""",
         list(channels),
         *columns(messages, "id", "kind", "subject", "event", "summary", "since", "at"),
     )
@@ -83,7 +83,7 @@ async def claim_message(conn: Connection, channel: Channel, lease_ms: int) -> Me
             where id = (select id from alert_message
                          where channel = $1 and next_at <= clock_timestamp()
                          order by at, id limit 1 for update skip locked)
-           returning id, kind, subject, event, summary, since, at, tries""",
+           returning id, kind, subject, event, summary, since, at, tries, recipients""",
         channel,
         lease_ms,
     )
@@ -109,6 +109,22 @@ async def set_channel_failed(
             where channel = $1""",
         channel,
         message_id,
+        failure,
+        pause_ms,
+    )
+
+
+async def set_message_left(
+    conn: Connection, message_id: str, recipients: Sequence[str], failure: str, pause_ms: int
+) -> None:
+    """Some have got a message, and these have not; nothing else of the channel waits for them."""
+    await conn.execute(
+        """update alert_message
+              set recipients = $2, failure = $3,
+                  next_at = clock_timestamp() + $4 * interval '1 ms'
+            where id = $1""",
+        message_id,
+        list(recipients),
         failure,
         pause_ms,
     )

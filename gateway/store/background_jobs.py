@@ -5,28 +5,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.store.connection import Connection, Record
-from schemas.jobs import Job, JobKind, JobState
+from schemas.jobs import Job, JobKind, JobLine, JobState
 from schemas.operators import Actor, Role, Warrant
 
-_COLUMNS = """id, kind, arguments, actor, role, address, reason, request, state, done, total,
-              result, error, tries, at, ended_at"""
+_LINE = """id, kind, actor, role, address, reason, request, state, done, total, error, tries,
+           barren, at, ended_at"""
+_COLUMNS = f"{_LINE}, arguments, result"
+
+
+def _line(row: Record) -> dict[str, Any]:
+    actor = Actor(row["actor"], Role(row["role"]), row["address"])
+    names = ("id", "done", "total", "error", "tries", "barren", "at", "ended_at")
+    return {name: row[name] for name in names} | {
+        "kind": JobKind(row["kind"]),
+        "state": JobState(row["state"]),
+        "warrant": Warrant(actor, row["reason"], row["request"]),
+    }
 
 
 def _read(row: Record) -> Job:
-    actor = Actor(row["actor"], Role(row["role"]), row["address"])
     return Job(
-        id=row["id"],
-        kind=JobKind(row["kind"]),
+        **_line(row),
         arguments=json.loads(row["arguments"]),
-        warrant=Warrant(actor, row["reason"], row["request"]),
-        state=JobState(row["state"]),
-        done=row["done"],
-        total=row["total"],
         result=None if row["result"] is None else json.loads(row["result"]),
-        error=row["error"],
-        tries=row["tries"],
-        at=row["at"],
-        ended_at=row["ended_at"],
     )
 
 
@@ -53,6 +54,7 @@ async def claim_job(conn: Connection, *, lease_ms: int) -> Job | None:
     row = await conn.fetchrow(
         f"""update background_job
               set state = 'running', tries = tries + 1, started_at = coalesce(started_at, now()),
+                  barren = case when done > reached then 1 else barren + 1 end, reached = done,
                   lease_until = now() + $1 * interval '1 ms'
             where id = (select id from background_job
                          where state in ('waiting', 'running') and lease_until <= now()
@@ -69,7 +71,7 @@ async def set_job_progress(
     """Say how far a job is, and keep it; False where it is not the caller's any more."""
     tag = await conn.execute(
         """update background_job
-              set done = $3, total = $4, lease_until = now() + $5 * interval '1 ms'
+              set done = greatest(done, $3), total = $4, lease_until = now() + $5 * interval '1 ms'
             where id = $1 and tries = $2 and state = 'running'""",
         job.id,
         job.tries,
@@ -104,10 +106,19 @@ async def get_job(conn: Connection, job_id: int) -> Job | None:
     return _read(row) if row else None
 
 
-async def list_jobs(conn: Connection, limit: int) -> list[Job]:
-    """The newest jobs."""
+async def list_jobs(conn: Connection, limit: int) -> list[JobLine]:
+    """The newest jobs. What is asked for and what came of it may be long, and is left out."""
     rows = await conn.fetch(
-        f"select {_COLUMNS} from background_job order by id desc limit $1",  # noqa: S608 - constants only
+        f"select {_LINE} from background_job order by id desc limit $1",  # noqa: S608 - constants only
         limit,
     )
-    return [_read(row) for row in rows]
+    return [JobLine(**_line(row)) for row in rows]
+
+
+async def delete_old_results(conn: Connection, days: int) -> None:
+    """Forget what came of jobs that ended so many days ago, and what was asked of them."""
+    await conn.execute(
+        """update background_job set result = null, arguments = '{}'
+            where result is not null and ended_at < now() - $1 * interval '1 day'""",
+        days,
+    )

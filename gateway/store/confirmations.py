@@ -32,6 +32,14 @@ async def insert_confirmation(
     return number
 
 
+async def get_confirmation_id(conn: Connection, request: str) -> int | None:
+    """Under which number that waits, or waited, what a request has asked for."""
+    number: int | None = await conn.fetchval(
+        "select id from confirmation where request = $1", request
+    )
+    return number
+
+
 async def lock_confirmation(conn: Connection, confirmation_id: int) -> Confirmation | None:
     """One of them, which nobody else decides until the transaction ends."""
     row = await conn.fetchrow(f"{_SELECT} where c.id = $1 for update of c", confirmation_id)

@@ -43,6 +43,14 @@ TRANSIENT: tuple[type[Exception], ...] = (
     CommitInDoubt,
 )
 
+#: One transaction had bad luck with others: it may succeed a moment later, with the database there.
+BUSY: tuple[type[Exception], ...] = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    RolledBack,
+    CommitInDoubt,
+)
+
 #: Until its COMMIT a transaction gets so long: several statements, each with the server's limit.
 _LONGEST_SECONDS = 45.0
 #: A COMMIT gets so long to be answered, where its transaction does not say otherwise.

@@ -8,7 +8,7 @@ from gateway.store.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class WaitingOrders:
-    """So many orders are in one state, and since when the oldest has not moved."""
+    """So many orders are in one state, and since when the oldest has waited."""
 
     state: str
     number: int
@@ -53,7 +53,10 @@ class BackupState:
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """A process by its own word."""
+    """A process by its own word.
+
+    ``quarantined`` counts the files beside its spool, which others of the same ``spool`` count too.
+    """
 
     id: str
     role: str
@@ -62,33 +65,42 @@ class ProcessState:
     version: str
     spool_entries: int
     beat_at: datetime
+    quarantined: int
+    spool: str
 
 
 @dataclass(frozen=True, slots=True)
 class Contradicted:
-    """Attempts at one provider that it took although they were decided otherwise."""
+    """Attempts at one provider that it took although they were decided otherwise.
+
+    ``newest_at`` is when the last of them was seen.
+    """
 
     provider: str
     number: int
     orders: list[int]
+    newest_at: datetime
 
 
 async def list_stuck_orders(conn: Connection) -> list[WaitingOrders]:
     """Orders that should have moved long ago, by state.
 
-    The limits are those of the audit's warnings. An order that is followed is late when its next
-    look is overdue, however long its provider takes to deliver.
+    The limits are those of the audit's warnings. What is not placed is late by the time at which it
+    was ordered: an order that is sent again and again moves all the time, and gets nowhere. So is
+    one that a person has just sent back into the queue, for the moment until it is sent. An order
+    that is followed is late when its next look is overdue, however long its provider takes.
     """
     rows = await conn.fetch(
         """select * from (
                select 'scheduled', count(*), min(next_at) from orders
                 where state = 'scheduled' and next_at < now() - interval '10 minutes'
                union all
-               select 'queued', count(*), min(updated_at) from orders
-                where state = 'queued' and updated_at < now() - interval '10 minutes'
+               select 'queued', count(*), min(created_at) from orders
+                where state = 'queued' and created_at < now() - interval '10 minutes'
                union all
-               select 'sending', count(*), min(updated_at) from orders
-                where state = 'sending' and updated_at < now() - interval '3 minutes'
+               select 'sending', count(*), min(created_at) from orders
+                where state = 'sending' and (created_at < now() - interval '10 minutes'
+                                             or updated_at < now() - interval '3 minutes')
                union all
                select 'placed', count(*), min(next_at) from orders
                 where state in ('placed', 'in_progress')
@@ -127,7 +139,7 @@ async def get_audit_state(conn: Connection) -> AuditState:
 async def list_contradicted(conn: Connection, within: timedelta) -> list[Contradicted]:
     """What was contradicted lately, by provider; of the orders the newest ten."""
     rows = await conn.fetch(
-        """select p.name, count(*), (array_agg(c.order_id order by c.at desc))[:10]
+        """select p.name, count(*), (array_agg(c.order_id order by c.at desc))[:10], max(c.at)
              from contradiction c join provider p on p.id = c.provider_id
             where c.at > now() - $1::interval group by p.name order by p.name""",
         within,
@@ -138,10 +150,14 @@ async def list_contradicted(conn: Connection, within: timedelta) -> list[Contrad
 async def insert_contradiction(
     conn: Connection, order_id: int, attempt: int, provider_id: int, upstream_id: str
 ) -> None:
-    """An upstream took an attempt that was decided otherwise. A repetition adds nothing."""
+    """An upstream took an attempt that was decided otherwise. A repetition adds nothing.
+
+    Its time is that of the clock, not of the transaction, which may have waited for long: what is
+    new is known by being later than what operators were told.
+    """
     await conn.execute(
-        """insert into contradiction (order_id, attempt, provider_id, upstream_id)
-           values ($1, $2, $3, $4) on conflict do nothing""",
+        """insert into contradiction (order_id, attempt, provider_id, upstream_id, at)
+           values ($1, $2, $3, $4, clock_timestamp()) on conflict do nothing""",
         order_id,
         attempt,
         provider_id,

@@ -27,6 +27,16 @@ async def insert_action(conn: Connection, act: Act) -> bool:
     return number is not None
 
 
+async def get_action(conn: Connection, request: str) -> ActionRecord | None:
+    """What a request has done."""
+    row = await conn.fetchrow(
+        """select id, at, actor, role, address, action, subject, subject_id, reason, before, after
+             from operator_action where request = $1""",
+        request,
+    )
+    return _action(row) if row else None
+
+
 async def list_actions(
     conn: Connection,
     *,

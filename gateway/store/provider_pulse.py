@@ -6,7 +6,35 @@ from typing import NamedTuple
 from gateway.store.connection import Connection
 from gateway.store.order_times import FROM_TIME
 from schemas.money import Micros
-from schemas.orders import OPEN_STATES
+
+#: Each arm says what one of the small indexes of open orders is for, so that it is read instead of
+#: all orders.
+_OPEN = " union all ".join(
+    f"select provider_id, count(*) as number from orders where {which} group by provider_id"  # noqa: S608 - constants only
+    for which in (
+        "state = 'scheduled'",
+        "state = 'queued'",
+        "state = 'sending'",
+        "state in ('placed', 'in_progress')",
+        "state in ('unknown', 'review')",
+    )
+)
+_PULSES = f"""
+    with lately as (
+        select provider_id, count(*) as tried,
+               count(*) filter (where state in ('unknown', 'not_sent')) as failed,
+               percentile_disc(0.5) within group (order by elapsed_ms) as median_ms,
+               percentile_disc(0.9) within group (order by elapsed_ms) as slow_ms
+          from attempt
+         where started_at >= $1 and state <> 'intent' and order_id >= {FROM_TIME.format("$1")}
+         group by provider_id),
+     waiting as (select provider_id, sum(number)::bigint as number from ({_OPEN}) group by 1)
+    select p.id, coalesce(l.tried, 0), coalesce(l.failed, 0), l.median_ms, l.slow_ms,
+           coalesce(w.number, 0)
+      from provider p
+      left join lately l on l.provider_id = p.id
+      left join waiting w on w.provider_id = p.id
+     order by p.id"""  # noqa: S608 - constants only
 
 
 class Pulse(NamedTuple):
@@ -33,29 +61,13 @@ class HourlyBalance(NamedTuple):
 
 async def list_pulses(conn: Connection, since: datetime) -> list[Pulse]:
     """The pulse of all accounts, of the attempts since then."""
-    rows = await conn.fetch(
-        f"""with lately as (
-                select provider_id, count(*) as tried,
-                       count(*) filter (where state in ('unknown', 'not_sent')) as failed,
-                       percentile_disc(0.5) within group (order by elapsed_ms) as median_ms,
-                       percentile_disc(0.9) within group (order by elapsed_ms) as slow_ms
-                  from attempt
-                 where started_at >= $1 and state <> 'intent'
-                   and order_id >= {FROM_TIME.format("$1")}
-                 group by provider_id),
-             waiting as (
-                select provider_id, count(*) as number from orders
-                 where state = any($2) group by provider_id)
-            select p.id, coalesce(l.tried, 0), coalesce(l.failed, 0), l.median_ms, l.slow_ms,
-                   coalesce(w.number, 0)
-              from provider p
-              left join lately l on l.provider_id = p.id
-              left join waiting w on w.provider_id = p.id
-             order by p.id""",  # noqa: S608 - constants only
-        since,
-        [state.value for state in OPEN_STATES],
-    )
+    rows = await conn.fetch(_PULSES, since)
     return [Pulse(*row) for row in rows]
+
+
+async def list_pulses_plan(conn: Connection, since: datetime) -> list[str]:
+    """How the server would take the pulse."""
+    return [row[0] for row in await conn.fetch(f"explain {_PULSES}", since)]
 
 
 async def list_hourly_balances(conn: Connection) -> list[HourlyBalance]:

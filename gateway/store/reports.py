@@ -7,9 +7,12 @@ on the time that it spans, not on the age of the gateway.
 """
 
 from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
 
 from gateway.store.connection import Connection
-from schemas.reports import Dimension, Period, ReportRow
+from schemas.money import Micros
+from schemas.reports import Dimension
 
 _COLUMNS = {
     Dimension.TOTAL: "null::int",
@@ -25,40 +28,46 @@ _NAMES = {
 }
 
 
-async def list_report_rows(
-    conn: Connection,
-    period: Period,
-    dimension: Dimension,
-    *,
-    since: datetime,
-    until: datetime,
-    time_zone: str,
-) -> list[ReportRow]:
-    """The sums of all movements from ``since`` on and before ``until``, oldest first.
+class ReportPart(NamedTuple):
+    """Sums over a part of a report's time, under one key, which is an id and has a name.
+
+    Money is in micro-units; ``cost`` is not rounded, so that parts can be added up.
+    """
+
+    key_id: int | None
+    key: str | None
+    orders: int
+    quantity: int
+    revenue: Micros
+    refunds: Micros
+    cost: Decimal
+
+
+async def list_report_parts(
+    conn: Connection, dimension: Dimension, *, since: datetime, until: datetime
+) -> list[ReportPart]:
+    """The sums of all movements from ``since`` on and before ``until``.
 
     A refund counts when it was paid, under the order that it was paid for.
     """
     rows = await conn.fetch(
         f"""with moves as (
-                select date_trunc($1, e.at at time zone $4)::date as begins,
-                       {_COLUMNS[dimension]} as key, e.cause, e.amount, o.quantity,
+                select {_COLUMNS[dimension]} as key, e.cause, e.amount, o.quantity,
                        case when e.cause = 'charge' then o.cost
                             else -o.cost * e.amount::numeric / nullif(o.charge, 0) end as cost
                   from entry e left join orders o on o.id = e.order_id
-                 where e.at >= $2 and e.at < $3 and e.cause in ('charge', 'refund')),
+                 where e.at >= $1 and e.at < $2 and e.cause in ('charge', 'refund')),
                sums as (
-                select begins, key, count(*) filter (where cause = 'charge') as orders,
+                select key, count(*) filter (where cause = 'charge') as orders,
                        coalesce(sum(quantity) filter (where cause = 'charge'), 0) as quantity,
                        coalesce(sum(amount) filter (where cause = 'charge'), 0) as revenue,
                        coalesce(sum(amount) filter (where cause = 'refund'), 0) as refunds,
-                       coalesce(round(sum(cost)), 0) as cost
-                  from moves group by begins, key)
-           select begins, {_NAMES[dimension]} as key, orders, quantity::bigint, revenue::bigint,
-                  refunds::bigint, cost::bigint
-             from sums order by begins, sums.key""",  # noqa: S608 - constants only
-        period,
+                       coalesce(sum(cost), 0) as cost
+                  from moves group by key)
+           select key as key_id, {_NAMES[dimension]} as key, orders, quantity::bigint,
+                  revenue::bigint, refunds::bigint, cost
+             from sums""",  # noqa: S608 - constants only
         since,
         until,
-        time_zone,
     )
-    return [ReportRow(**row) for row in rows]
+    return [ReportPart(*row) for row in rows]

@@ -21,7 +21,7 @@ from schemas.resellers import OrderingStop
 _NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
 _ACCOUNT = ProviderTrouble("main", "USD", 50 * UNIT, "5", None, None, None, None, paused=False)
-_PROCESS = ProcessState("a/1/x", "all", "host-a", 1, "0.1", 0, _NOW)
+_PROCESS = ProcessState("a/1/x", "all", "host-a", 1, "0.1", 0, _NOW, 0, "s1")
 _LIMITS = Limits(audit_every=5 * _MINUTE, backup_age=26 * _HOUR)
 _WELL = Facts(
     now=_NOW,
@@ -116,15 +116,23 @@ def test_a_backup_is_too_old_beyond_its_limit_also_when_there_never_was_one() ->
     assert troubles(replace(_WELL, backup=old), replace(_LIMITS, backup_age=None)) == []
 
 
-def test_spools_of_living_processes_count() -> None:
+def test_spools_count_also_when_their_process_has_died() -> None:
     holding = replace(_PROCESS, spool_entries=4)
     assert "4 entries" in _one(replace(_WELL, processes=[holding])).summary
     silent = replace(holding, beat_at=_NOW - _HOUR)
-    assert troubles(replace(_WELL, processes=[silent]), _LIMITS) == []
+    assert "4 entries" in _one(replace(_WELL, processes=[silent])).summary
+
+
+def test_a_quarantine_is_counted_once_for_all_processes_that_see_it() -> None:
+    here = replace(_PROCESS, quarantined=2)
+    other = replace(here, id="b", host="host-b", quarantined=1, spool="s2")
+    found = _one(replace(_WELL, processes=[here, replace(here, id="c"), other]))
+    assert found.kind is AlertKind.SPOOL_HOLDS_ENTRIES
+    assert "3 that a defect keeps from it, on host-a, host-b" in found.summary
 
 
 def test_a_contradiction_names_provider_and_orders() -> None:
-    found = _one(replace(_WELL, contradicted=[Contradicted("main", 2, [17, 12])]))
+    found = _one(replace(_WELL, contradicted=[Contradicted("main", 2, [17, 12], _NOW)]))
     assert (found.kind, found.subject) == (AlertKind.CONTRADICTION, "main")
     assert "17, 12" in found.summary
 

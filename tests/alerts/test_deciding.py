@@ -72,6 +72,19 @@ def test_what_lasts_is_told_again_after_a_while() -> None:
     assert watch.look(125, _DOWN) == [AlertEvent.STILL_OPEN]
 
 
+@pytest.mark.parametrize("repeat", [_DAY, None])
+def test_another_contradiction_at_the_same_provider_is_told_at_once(
+    repeat: timedelta | None,
+) -> None:
+    watch = _Watch(repeat)
+    first = Trouble(AlertKind.CONTRADICTION, "main", "order 17", news_at=_START)
+    assert watch.look(1, first) == [AlertEvent.OPEN]
+    assert watch.look(2, first) == []
+    second = first._replace(summary="orders 18, 17", news_at=_START + timedelta(minutes=3))
+    assert watch.look(4, second) == [AlertEvent.STILL_OPEN]
+    assert watch.look(5, second) == []
+
+
 def test_without_a_repeat_nothing_is_told_twice() -> None:
     watch = _Watch(None)
     watch.look(0, _DOWN)

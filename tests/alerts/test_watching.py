@@ -1,6 +1,8 @@
 """Looking and telling on a real database: once over many processes, however channels fail."""
 
 import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +12,15 @@ from gateway.alerts.delivering import deliver, pause_after
 from gateway.alerts.watching import look, standing
 from gateway.catalogue.balances import note_silence
 from gateway.metrics import ALERT_MESSAGES, ALERTS_OPEN, BACKUP_AGE
+from gateway.quarantine import keep
+from gateway.spool import OUTCOME, Spool
 from gateway.store import providers
 from gateway.store.connection import Pool
 from gateway.workers.alerting import BackgroundAlerts
+from gateway.workers.heartbeat import Heartbeat
 from schemas.alerts import AlertKind
 from schemas.config import SettingsModel
-from tests.alerts.twins import CHAT, SECRET, TOKEN, Twin
+from tests.alerts.twins import CHAT, GREYLISTED, RECIPIENT, SECRET, SENDER, TOKEN, Twin
 from tests.conftest import OpenGateway, eventually
 from tests.world import World
 
@@ -104,6 +109,25 @@ async def test_a_message_that_was_not_taken_is_tried_again_and_shown(
     assert (await standing(pool)).undelivered == []
 
 
+async def test_who_was_refused_for_the_moment_gets_the_mail_later_and_nobody_gets_it_twice(
+    pool: Pool, post: Twin
+) -> None:
+    alerts = {"url": post.url, "sender": SENDER, "recipients": [RECIPIENT, GREYLISTED]}
+    settings = SettingsModel.model_validate({"alerts": {"every_ms": 100, "email": alerts}})
+    await _break(pool)
+    await _look(pool, settings)
+    for _ in range(2):
+        await _deliver(pool, settings)
+        await _make_due(pool)
+        assert [got["to"] for got in post.got] == [[RECIPIENT]]
+    [waiting] = (await standing(pool)).undelivered
+    assert f"{GREYLISTED}: 450" in (waiting.failure or "")
+    post.greylists = False
+    await _deliver(pool, settings)
+    assert [got["to"] for got in post.got] == [[RECIPIENT], [GREYLISTED]]
+    assert (await standing(pool)).undelivered == []
+
+
 async def test_what_was_never_told_is_told_as_over_in_one_message(pool: Pool, bot: Twin) -> None:
     settings = _settings(bot)
     bot.failure = "500"
@@ -177,6 +201,54 @@ async def test_the_facts_of_a_shop_in_trouble_are_seen(pool: Pool, world: World)
     }
     assert known[AlertKind.PROVIDER_DOWN].told_at is None
     assert known[AlertKind.CONTRADICTION].told_at is not None
+
+
+async def test_what_a_dead_process_held_is_trouble_until_another_has_its_folder(
+    pool: Pool,
+) -> None:
+    settings = _settings()
+    await pool.execute("insert into backup values (now(), '/b', 1)")
+    await pool.execute(
+        """insert into process (id, role, host, pid, version, spool_entries, quarantined, spool,
+                                started_at, beat_at)
+           values ('dead', 'all', 'a', 1, '0.1', 3, 1, 's1', now() - '3 days'::interval,
+                   now() - '2 days'::interval)"""
+    )
+
+    async def seen() -> list[str]:
+        await _look(pool, settings)
+        return [alert.summary for alert in (await standing(pool)).alerts if alert.gone_at is None]
+
+    [summary] = await seen()
+    assert "3 entries" in summary
+    await pool.execute(
+        """insert into process (id, role, host, pid, version, spool_entries, spool, started_at)
+           values ('elsewhere', 'all', 'b', 2, '0.1', 0, 's2', now() - '1 hour'::interval),
+                  ('young', 'all', 'c', 3, '0.1', 0, 's1', now())"""
+    )
+    assert len(await seen()) == 1
+    await pool.execute("update process set started_at = now() - '1 hour'::interval")
+    assert await seen() == []
+    await _look(pool, settings)
+    assert await pool.fetchval("select count(*) from process where id = 'dead'") == 0
+
+
+async def test_a_process_that_stops_with_entries_stays_known(pool: Pool, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    heartbeat = Heartbeat(pool, "all", spool)
+    await heartbeat.work()
+    assert await pool.fetchval("select spool from process") == ""
+    entry = await spool.add(OUTCOME, {"order_id": 1})
+    keep(spool.quarantine, OUTCOME, datetime.now(UTC), "a defect", {"order_id": 2})
+    await heartbeat.end()
+    row = await pool.fetchrow("select spool_entries, quarantined, spool from process")
+    assert row is not None
+    assert tuple(row) == (1, 1, Spool(tmp_path / "spool").name())
+    await spool.settle(entry)
+    next(spool.quarantine.iterdir()).unlink()
+    await heartbeat.end()
+    assert await pool.fetchval("select count(*) from process") == 0
+    await spool.close()
 
 
 async def test_the_loop_of_a_process_shows_what_is_open(pool: Pool, bot: Twin) -> None:

@@ -22,6 +22,8 @@ CHAT = "-1001"
 SECRET = "whsec_" + base64.b64encode(b"a webhook secret of the twin").decode()
 PASSWORD = "a mail password"
 SENDER, RECIPIENT = "gateway@example.com", "operator@example.com"
+#: Somebody whose mail is taken at a second try, where the twin is told so.
+GREYLISTED = "second@example.com"
 #: Nobody answers there.
 NOWHERE = "http://127.0.0.1:9"
 
@@ -34,6 +36,7 @@ class Twin:
     got: list[dict[str, Any]] = field(default_factory=list)
     asked: int = 0
     failure: str | None = None
+    greylists: bool = True
 
 
 @asynccontextmanager
@@ -113,14 +116,16 @@ def _is_signed(request: web.Request, payload: bytes) -> bool:
 
 @asynccontextmanager
 async def mail_twin() -> AsyncIterator[Twin]:
-    """A mail server that wants a password and takes mail for one recipient alone."""
+    """A mail server that wants a password and takes mail for two recipients alone."""
     twin = Twin()
 
     class Handler:
         async def handle_RCPT(  # noqa: N802 - the server's name for it
             self, server: SMTP, session: Session, envelope: Envelope, address: str, options: Any
         ) -> str:
-            if address != RECIPIENT:
+            if address == GREYLISTED and twin.greylists:
+                return "450 4.2.0 greylisted, try later"
+            if address not in (RECIPIENT, GREYLISTED):
                 return "550 5.1.1 nobody of that name"
             envelope.rcpt_tos.append(address)
             return "250 2.1.5 fine"

@@ -80,7 +80,7 @@ async def test_a_client_that_is_told_to_come_again_gets_its_one_order(
         ]
         assert (line["order_id"], line["became"]) == (order, "placed")
         assert _LINK not in process.log_text()
-    assert list((process.data_dir / "spool").iterdir()) == []
+    assert list((process.data_dir / "spool").glob("*.jsonl")) == []
     await world.assert_sound()
 
 
@@ -147,11 +147,11 @@ async def test_an_answer_of_an_upstream_outlives_a_kill_while_the_database_is_aw
         assert row is not None
         [taken] = sandbox.accepted()
         assert row["upstream_id"] == str(taken["order"])
-    assert list(spool.iterdir()) == []
+    assert list(spool.glob("*.jsonl")) == []
     await world.assert_sound()
 
 
-async def test_a_credit_in_doubt_says_so_and_how_to_find_out(
+async def test_a_credit_whose_commit_got_no_answer_is_done_again_and_given_once(
     engines: Addresses, database_url: str, proxy: ChaosProxy, world: World, tmp_path: Path
 ) -> None:
     customer = await world.reseller(funds="5")
@@ -167,12 +167,8 @@ async def test_a_credit_in_doubt_says_so_and_how_to_find_out(
             forks,
         )
         proxy.trap(COMMITTED, Link.cut, toward=Toward.CLIENT)
-        complaint = (
-            await command.run("reseller", "credit", customer.name, "7", "--reason", "paid")
-        ).complaint
-    assert "not known whether acme was credited" in complaint
-    assert "smm-gateway reseller show acme" in complaint
-    assert "5.00" in complaint
+        done = await command.run("reseller", "credit", customer.name, "7", "--reason", "paid")
+    assert done.code == 0, done
     assert await world.balance(customer) == 12_000_000
     await world.assert_sound()
 

@@ -6,6 +6,7 @@ from gateway.money.audit import audit
 from gateway.money.watching import Watched, watch
 from gateway.store.audit import INVARIANTS, WARNINGS
 from gateway.store.connection import Pool
+from gateway.store.facts import list_stuck_orders
 from tests.money.faults import FAULTS, ORDERS, WAITS, PlantedFault, sound_world, tamper
 from tests.money.faulty_parts import DRIP, PART_FAULTS, sound_parts
 from tests.world import World
@@ -89,7 +90,8 @@ async def test_a_finding_names_the_row_that_is_broken(sound_pool: Pool) -> None:
 async def test_what_waits_too_long_is_a_warning_and_breaks_nothing(
     sound_pool: Pool, state: str, fine: str, long: str
 ) -> None:
-    waited = "update orders set updated_at = now() - interval '{}' where id = {}"
+    waits = "created_at" if state == "queued" else "updated_at"
+    waited = f"update orders set {waits} = now() - interval '{{}}' where id = {{}}"
     async with sound_pool.acquire() as conn:
         await conn.execute(waited.format(fine, ORDERS[state]))
         assert (await audit(sound_pool)).warnings == ()
@@ -99,6 +101,22 @@ async def test_what_waits_too_long_is_a_warning_and_breaks_nothing(
     [warning] = found.warnings
     assert warning.check == WARNINGS[0].name
     assert f"order {ORDERS[state]} is {state}" in warning.row
+
+
+@pytest.mark.parametrize("state", ["queued", "sending"])
+async def test_an_order_that_is_sent_in_vain_again_and_again_is_stuck(
+    sound_pool: Pool, state: str
+) -> None:
+    async with sound_pool.acquire() as conn:
+        await conn.execute(
+            "update orders set created_at = now() - interval '11 minutes', updated_at = now()"
+            " where id = $1",
+            ORDERS[state],
+        )
+        [waiting] = await list_stuck_orders(conn)
+    assert (waiting.state, waiting.number) == (state, 1)
+    [warning] = (await audit(sound_pool)).warnings
+    assert f"order {ORDERS[state]} is {state}, ordered " in warning.row
 
 
 @pytest.mark.parametrize(

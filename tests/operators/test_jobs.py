@@ -94,7 +94,7 @@ async def test_the_job_of_a_dead_worker_is_taken_up_and_does_nothing_twice(line:
     job = await _job(line.pool, number)
     assert (job.state, job.tries, await line.spent()) == (JobState.DONE, 2, 0)
     assert job.result is not None
-    assert job.result["numbers"] == {"unchanged": 2, "done": 2}
+    assert (job.result["numbers"], job.result["refund"]) == ({"done": 4}, 4 * CHARGE)
     await line.world.assert_sound()
 
 
@@ -117,7 +117,7 @@ async def test_what_kills_every_worker_is_given_up(pool: Pool, world: World) -> 
         with pytest.raises(RuntimeError):
             await Jobs(pool, {JobKind.MARKUP: fails}, lease_ms=0).work()
     assert await Jobs(pool, {JobKind.MARKUP: fails}).work()
-    assert "none came to its end" in ((await _job(pool, number)).error or "")
+    assert "none came further than before" in ((await _job(pool, number)).error or "")
 
 
 async def test_who_waits_sees_how_far_it_is(pool: Pool, world: World) -> None:
@@ -138,3 +138,60 @@ async def test_who_waits_sees_how_far_it_is(pool: Pool, world: World) -> None:
     await eventually(seen)
     go_on.set()
     await task
+
+
+async def test_a_list_of_jobs_leaves_their_results_and_arguments_where_they_are(
+    pool: Pool, world: World
+) -> None:
+    number = await ask_for_job(pool, JobKind.REPORT, {"orders": list(range(5_000))}, BY_TEST)
+
+    async def sheet(job: Job, tell: Tell) -> Mapping[str, Any]:
+        return {"rows": 1, "csv": "x" * 100_000}
+
+    assert await Jobs(pool, {JobKind.REPORT: sheet}).work()
+    async with pool.acquire() as conn:
+        [line] = await store.list_jobs(conn, 5)
+    assert (line.id, line.state) == (number, JobState.DONE)
+    assert not hasattr(line, "result")
+    assert not hasattr(line, "arguments")
+
+
+async def test_what_came_of_a_job_is_forgotten_after_four_weeks(pool: Pool, world: World) -> None:
+    async def sheet(job: Job, tell: Tell) -> Mapping[str, Any]:
+        return {"csv": "x"}
+
+    jobs = Jobs(pool, {JobKind.REPORT: sheet})
+    old, young = [
+        await ask_for_job(pool, JobKind.REPORT, {}, replace(BY_TEST, request=name))
+        for name in ("old", "young")
+    ]
+    assert await jobs.work()
+    assert await jobs.work()
+    await pool.execute(
+        "update background_job set ended_at = now() - '29 days'::interval where id = $1", old
+    )
+    await jobs.forget()
+    assert (await _job(pool, old)).result is None
+    assert (await _job(pool, young)).result == {"csv": "x"}
+
+
+async def test_a_long_job_outlives_many_workers_as_long_as_it_comes_further(
+    pool: Pool, world: World
+) -> None:
+    number = await ask_for_job(pool, JobKind.BULK, {}, BY_TEST)
+
+    async def one_further(job: Job, tell: Tell) -> Mapping[str, Any]:
+        if job.done == 8:
+            return {}
+        tell(job.done + 1, 8)
+        await asyncio.sleep(0)
+        await pool.execute("update background_job set done = $1, lease_until = now()", job.done + 1)
+        raise RuntimeError
+
+    jobs = Jobs(pool, {JobKind.BULK: one_further}, lease_ms=0)
+    for _ in range(8):
+        with pytest.raises(RuntimeError):
+            await jobs.work()
+    assert await jobs.work()
+    job = await _job(pool, number)
+    assert (job.state, job.tries) == (JobState.DONE, 9)

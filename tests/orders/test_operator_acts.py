@@ -1,15 +1,18 @@
 """What operators do to orders: each once, with its money, never where something may run twice."""
 
 import random
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from gateway.errors import UserError
 from gateway.operators.acting import AlreadyDone
+from gateway.orders import operator_acts
 from gateway.orders.bulk import find_orders, run_bulk
 from gateway.orders.operator_acts import act_on_order, add_note, effect_of
 from gateway.store import operator_actions
+from gateway.store.connection import CommitInDoubt, transaction
 from schemas.doubts import Decision
 from schemas.operators import Actor, Role, Subject, Warrant
 from schemas.order_search import OrderFilter
@@ -124,7 +127,50 @@ async def test_a_bulk_does_what_it_has_shown_and_nothing_twice(line: Line) -> No
     assert told == [1, 2, 3]
     assert done.numbers == {Result.DONE: 2, Result.ASKED: 1}
     again = await run_bulk(line.pool, found, CANCEL, warrant, correction_ms=_MS)
-    assert (again.refund, again.numbers.get(Result.DONE)) == (0, None)
+    assert again == done, "what the same request did before is told as it was done"
+    assert await line.spent() == CHARGE
+    await line.world.assert_sound()
+
+
+@pytest.mark.parametrize("deed", [CANCEL, REFUND_ALL, Deed(OrderAction.RESOLVE, Decision.CANCELED)])
+async def test_an_act_whose_commit_got_no_answer_is_told_as_it_was_done(
+    line: Line, deed: Deed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    match deed.action:
+        case OrderAction.CANCEL:
+            [order] = await line.place(faulty())
+        case OrderAction.REFUND:
+            [order] = await _ended(line, faulty())
+        case _:
+            [order] = await line.place(faulty("reset-after"))
+            await line.send()
+    real = operator_acts.act_on_order
+    lost: list[Effect] = []
+
+    async def unanswered(*args: Any, **named: Any) -> Effect:
+        effect = await real(*args, **named)
+        if not lost:
+            lost.append(effect)
+            raise CommitInDoubt
+        return effect
+
+    monkeypatch.setattr(operator_acts, "act_on_order", unanswered)
+    effect = await effect_of(line.pool, order, deed, BY_TEST, correction_ms=_MS)
+    assert [effect] == lost
+    assert (effect.result, effect.refund, await line.spent()) == (Result.DONE, CHARGE, 0)
+    await line.world.assert_sound()
+
+
+async def test_an_order_that_is_in_use_ends_no_bulk(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held, free = await line.place(faulty(name="held"), faulty(name="free"))
+    monkeypatch.setattr(operator_acts, "_PAUSES", (0,))
+    async with line.pool.acquire() as conn, transaction(conn):
+        await conn.execute("select from orders where id = $1 for update", held)
+        done = await run_bulk(line.pool, [held, free], CANCEL, BY_TEST, correction_ms=_MS)
+    assert done.numbers == {Result.REFUSED: 1, Result.DONE: 1}
+    assert "in use" in (done.effects[0].why or "")
     assert await line.spent() == CHARGE
     await line.world.assert_sound()
 

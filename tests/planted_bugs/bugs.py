@@ -850,6 +850,20 @@ BUGS = (
         test="tests/resellers/test_adjusting.py::test_what_is_above_the_limit_needs_two_operators",
     ),
     Bug(
+        name="a bulk forgets what its request did before",
+        file="gateway/orders/operator_acts.py",
+        before="return await _done_before(pool, order_id, warrant) or effect",
+        after="return effect",
+        test="tests/operators/test_jobs.py::test_the_job_of_a_dead_worker_is_taken_up_and_does_nothing_twice",
+    ),
+    Bug(
+        name="another contradiction waits for the next repeat",
+        file="gateway/alerts/deciding.py",
+        before="news_at is not None and news_at > alert.told_at",
+        after="news_at is not None and news_at > now",
+        test="tests/alerts/test_deciding.py::test_another_contradiction_at_the_same_provider_is_told_at_once",
+    ),
+    Bug(
         name="the orders of a bulk share one request",
         file="gateway/orders/bulk.py",
         before="own = None if warrant is None else _own(warrant, order_id)",

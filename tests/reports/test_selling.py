@@ -8,12 +8,14 @@ import pytest
 
 from gateway.errors import UserError
 from gateway.orders.operator_acts import effect_of
-from gateway.reports.selling import months_between, sales_report, sales_sheet
+from gateway.reports.selling import beginnings, sales_report, sales_sheet
 from gateway.reports.speed import service_paces
-from gateway.store.connection import Pool
+from gateway.store import reports as store
+from gateway.store.connection import Connection, Pool
 from schemas.order_work import Deed, OrderAction
 from schemas.reports import Dimension, Period
 from tests.finished import CHARGE, fill_finished
+from tests.money.faults import tamper
 from tests.orders.line import faulty, open_line
 from tests.sandbox_process import SandboxProcess
 from tests.world import BY_TEST, World
@@ -115,13 +117,55 @@ async def test_names_that_are_formulas_stay_names_in_a_sheet(world: World, pool:
     assert lines[1].endswith(",'=cmd,1,1000,1.000000,1.000000,0.000000,0.000000")
 
 
-def test_a_span_is_cut_at_the_ends_of_months() -> None:
-    parts = months_between(date(2026, 12, 30), date(2027, 2, 1))
-    assert parts == [
-        (date(2026, 12, 30), date(2027, 1, 1)),
-        (date(2027, 1, 1), date(2027, 2, 1)),
-        (date(2027, 2, 1), date(2027, 2, 2)),
-    ]
+def test_the_periods_of_a_span_begin_with_their_first_days() -> None:
+    span = (date(2026, 12, 30), date(2027, 2, 1))
+    months = [date(2026, 12, 1), date(2027, 1, 1), date(2027, 2, 1)]
+    assert beginnings(Period.MONTH, *span) == months
+    assert len(beginnings(Period.DAY, *span)) == 34
+
+
+async def test_a_month_is_added_up_from_its_days_and_its_cost_rounded_once(
+    world: World, pool: Pool
+) -> None:
+    customer = await world.reseller(funds="1000")
+    service = await world.service(await world.provider("http://127.0.0.1:1/"))
+    async with pool.acquire() as conn:
+        # Each was delivered in part: of three micro-units of cost three quarters stay.
+        for order in (26, 51, 76):
+            await fill_finished(conn, [customer.id], service, 1, first=order, number=1)
+        await conn.execute("update orders set cost = 3")
+        at = "'2026-03-01Z'::timestamptz + order_id * interval '6 hours'"
+        await tamper(conn, f"update entry set at = {at} where order_id is not null")
+    told: list[tuple[int, int]] = []
+    [row] = await sales_report(
+        pool,
+        Period.MONTH,
+        Dimension.TOTAL,
+        first=date(2026, 3, 1),
+        last=date(2026, 3, 31),
+        time_zone="UTC",
+        tell=lambda *far: told.append(far),
+    )
+    assert (row.begins, row.orders) == (date(2026, 3, 1), 3)
+    assert row.cost == 7  # 6.75; of days that were rounded, it would be 6
+    assert told[-1] == (31, 31)
+
+
+async def test_a_report_that_the_database_breaks_off_says_so(
+    world: World, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def slow(conn: Connection, *_: object, **__: object) -> None:
+        await conn.execute("set statement_timeout = '10ms'")
+        try:
+            await conn.execute("select pg_sleep(60)")
+        finally:
+            await conn.execute("reset statement_timeout")
+
+    monkeypatch.setattr(store, "list_report_parts", slow)
+    with pytest.raises(UserError, match="too busy to add up"):
+        await sales_report(
+            pool, Period.DAY, Dimension.TOTAL, first=_TODAY, last=_TODAY, time_zone="UTC"
+        )
 
 
 async def test_a_span_without_sense_is_refused(pool: Pool) -> None:

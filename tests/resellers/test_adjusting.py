@@ -1,15 +1,18 @@
 """Credits and corrections: an entry with its reason, once, and a second operator for large ones."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
 
 from gateway.errors import UserError
 from gateway.operators.acting import AlreadyDone
+from gateway.resellers import adjusting
 from gateway.resellers.adjusting import decide, move_money
 from gateway.store import confirmations
-from gateway.store.connection import Pool
+from gateway.store.connection import CommitInDoubt, Connection, Pool, RolledBack, transaction
 from schemas.money import UNIT
 from schemas.money_moves import ConfirmationState, MoneyCause, MoneyMove
 from schemas.operators import Actor, Role, Warrant
@@ -33,6 +36,42 @@ async def test_a_balance_is_corrected_up_and_down_with_its_reason(world: World, 
         ("reseller", "corrections", BY_TEST.reason),
         ("corrections", "reseller", BY_TEST.reason),
     ]
+    await world.assert_sound()
+
+
+@pytest.mark.parametrize("committed", [True, False])
+@pytest.mark.parametrize("asks", [True, False])
+async def test_a_credit_whose_commit_got_no_answer_is_given_once(
+    world: World, pool: Pool, monkeypatch: pytest.MonkeyPatch, *, asks: bool, committed: bool
+) -> None:
+    customer = await world.reseller(funds="10")
+    tries = 0
+
+    @asynccontextmanager
+    async def unanswered(conn: Connection) -> AsyncIterator[None]:
+        nonlocal tries
+        tries += 1
+        if tries > 1:
+            async with transaction(conn):
+                yield
+            return
+        with suppress(RolledBack):
+            async with transaction(conn):
+                yield
+                if not committed:
+                    raise RolledBack
+        raise CommitInDoubt
+
+    monkeypatch.setattr(adjusting, "transaction", unanswered)
+    move = MoneyMove("acme", MoneyCause.TOPUP, 5 * UNIT)
+    limit = UNIT if asks else None
+    done = await move_money(pool, move, BY_TEST, confirm_above=limit)
+    assert tries == 2
+    if asks:
+        async with pool.acquire() as conn:
+            [waiting] = await confirmations.list_confirmations(conn, waiting=True, limit=5)
+        assert waiting.id == done
+    assert await world.balance(customer) == (10 if asks else 15) * UNIT
     await world.assert_sound()
 
 

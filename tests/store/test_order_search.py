@@ -7,6 +7,7 @@ import pytest
 
 from gateway.store.connection import Pool
 from gateway.store.order_search import list_found_ids, list_found_orders, list_search_plan
+from gateway.store.provider_pulse import list_pulses, list_pulses_plan
 from schemas.order_search import OrderFilter
 from schemas.orders import OrderState
 from tests.finished import fill_finished
@@ -81,6 +82,12 @@ async def test_among_many_no_search_reads_the_whole_table(world: World, pool: Po
             assert "Seq Scan on orders_0" not in plan, f"{name}:\n{plan}"
         rare = await list_search_plan(conn, OrderFilter(link="https://a.example/none"), 50)
         assert "orders_0_link_provider_id" in "\n".join(rare), rare
+        await conn.execute("update orders set state = 'queued' where id in (11, 12)")
+        await conn.execute("update orders set state = 'review' where id = 13")
+        [pulse] = await list_pulses(conn, _at(50_000))
+        assert pulse.open_orders == 3
+        plan = "\n".join(await list_pulses_plan(conn, datetime.now(UTC)))
+        assert "Seq Scan on orders_0" not in plan, plan
 
 
 @pytest.mark.parametrize("limit", [1, 50])

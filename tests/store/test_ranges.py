@@ -46,6 +46,18 @@ async def test_ranges_made_at_the_same_time_are_made_once(pool: Pool) -> None:
     assert sorted(await asyncio.gather(*(make() for _ in range(4)))) == [0, 0, 0, 9]
 
 
+async def test_every_range_sums_its_times_up_by_itself(pool: Pool) -> None:
+    await _use_ids_up_to(pool, 40_000_000)
+    async with pool.acquire() as conn:
+        await _make(conn)
+        options = await conn.fetch(
+            """select c.reloptions from pg_inherits i join pg_class c on c.oid = i.inhrelid
+                where i.inhparent = 'orders_created'::regclass"""
+        )
+    assert len(options) > 3
+    assert all("autosummarize=on" in row["reloptions"] for row in options)
+
+
 async def test_a_range_is_made_behind_an_open_audit(pool: Pool) -> None:
     await _use_ids_up_to(pool, 40_000_000)
     async with pool.acquire() as audit, transaction(audit, isolation="repeatable read, read only"):

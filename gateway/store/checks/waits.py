@@ -2,21 +2,24 @@
 
 from gateway.store.checks.check import Check
 
+# What is not placed waits since it was ordered: sending it in vain is a move, and no progress.
 WAITS: tuple[Check, ...] = (
     Check(
         "nothing_forgotten",
         "no order, refill or request to cancel waits longer than it should",
-        """(select 'order ' || id || ' is ' || state || ' since '
-                  || to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
+        """(select 'order ' || id || ' is ' || state
+                  || case when state in ('queued', 'sending') then ', ordered ' else ' since ' end
+                  || to_char(since at time zone 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
              from (
-                   select id, state, updated_at from orders
+                   select id, state, updated_at as since from orders
                     where state = 'scheduled' and next_at < now() - interval '10 minutes'
                    union all
-                   select id, state, updated_at from orders
-                    where state = 'queued' and updated_at < now() - interval '10 minutes'
+                   select id, state, created_at from orders
+                    where state = 'queued' and created_at < now() - interval '10 minutes'
                    union all
-                   select id, state, updated_at from orders
-                    where state = 'sending' and updated_at < now() - interval '3 minutes'
+                   select id, state, created_at from orders
+                    where state = 'sending' and (created_at < now() - interval '10 minutes'
+                                                 or updated_at < now() - interval '3 minutes')
                    union all
                    select id, state, updated_at from orders
                     where state in ('unknown', 'review')

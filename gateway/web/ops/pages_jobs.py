@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from gateway.operators.jobs import RESULT_DAYS
 from gateway.store import background_jobs
 from gateway.web.ops.visit import NotFound, Visit
 from schemas.jobs import Job, JobKind, JobState
@@ -54,7 +55,7 @@ async def download(visit: Visit) -> web.Response:
     """The sheet that a report came to."""
     job = await _find(visit)
     if job.kind is not JobKind.REPORT or job.result is None:
-        raise NotFound("This job has no sheet.")
+        raise NotFound(f"This job has no sheet: one is kept for {RESULT_DAYS} days.")
     return sheet_answer(str(job.result["csv"]), f"report-{job.id}")
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway.errors import UserError
 from gateway.operators.jobs import ask_for_job
-from gateway.reports.selling import months_between, sales_report, sales_sheet
+from gateway.reports.selling import beginnings, sales_report, sales_sheet
 from gateway.web.ops import charts
 from gateway.web.ops.fields import day_of
 from gateway.web.ops.forms import Form
@@ -72,7 +72,7 @@ async def _rows(visit: Visit, wanted: _Wanted) -> list[ReportRow]:
 
 def _chart(rows: list[ReportRow], wanted: _Wanted, currency: str) -> charts.Plot | None:
     """Revenue and cost over time, also where nothing was sold; None for a few points alone."""
-    begins = _begins(wanted)
+    begins = beginnings(wanted.period, wanted.first, wanted.last)
     if len(begins) < _FEWEST_POINTS:
         return None
     sums = {day: [0, 0] for day in begins}
@@ -87,14 +87,6 @@ def _chart(rows: list[ReportRow], wanted: _Wanted, currency: str) -> charts.Plot
         ],
         unit=currency,
     )
-
-
-def _begins(wanted: _Wanted) -> list[date]:
-    """The first days of all periods of a report."""
-    if wanted.period is Period.MONTH:
-        return [begin.replace(day=1) for begin, _ in months_between(wanted.first, wanted.last)]
-    number = (wanted.last - wanted.first).days + 1
-    return [wanted.first + timedelta(days=place) for place in range(number)]
 
 
 async def show(visit: Visit) -> web.Response:
