@@ -85,12 +85,17 @@ class Visit:
             raise NotFound("there is nothing of that number")
         return int(text)
 
+    @property
+    def names_providers(self) -> bool:
+        """Whether the operator may see providers' names, and so what they answer."""
+        return self.role.covers(Role.MANAGER)
+
     async def provider_words(self) -> dict[str, Any]:
         """For templates: whether providers are named here, and how each is shown.
 
         Support staff see an alias, never the provider's name.
         """
-        named = self.role.covers(Role.MANAGER)
+        named = self.names_providers
         aliases: dict[str, str] = {}
         if not named:
             async with self.services.pool.acquire() as conn:
