@@ -1,7 +1,7 @@
 """Long work in the background. A job is held by a lease, which its worker renews."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gateway.store.connection import Connection, Record
@@ -104,10 +104,14 @@ async def get_job(conn: Connection, job_id: int) -> Job | None:
     return _read(row) if row else None
 
 
-async def list_jobs(conn: Connection, limit: int) -> list[Job]:
-    """The newest jobs."""
+async def list_jobs(
+    conn: Connection, limit: int, *, kinds: Collection[JobKind] = tuple(JobKind)
+) -> list[Job]:
+    """The newest jobs of some kinds."""
     rows = await conn.fetch(
-        f"select {_COLUMNS} from background_job order by id desc limit $1",  # noqa: S608 - constants only
+        f"""select {_COLUMNS} from background_job where kind = any($2)
+             order by id desc limit $1""",  # noqa: S608 - constants only
         limit,
+        list(kinds),
     )
     return [_read(row) for row in rows]
