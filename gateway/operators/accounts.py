@@ -15,6 +15,12 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}", re.ASCII)
 WELCOME_HOURS = 24
 
 
+def account_name(typed: str) -> str:
+    """The account that is meant by what is typed; empty for what no account can be named."""
+    name = typed.strip().casefold()
+    return name if _NAME.fullmatch(name) else ""
+
+
 def _subject(name: str) -> Subject:
     return Subject("operator", name)
 

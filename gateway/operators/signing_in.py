@@ -57,10 +57,12 @@ class SigningIn:
         self._now = now
 
     async def with_password(self, name: str, password: str, browser: Browser) -> Begun | None:
-        """Begin a session for the right password; None for anything else."""
-        name = name.strip().casefold()
+        """Begin a session for the right password; None for anything else.
+
+        ``name`` is an ``account_name``.
+        """
         async with self._pool.acquire() as conn:
-            operator = await operators.get_operator(conn, name) if "\0" not in name else None
+            operator = await operators.get_operator(conn, name)
             usable = operator is not None and operator.enabled
             kept = await operators.get_password(conn, operator.id) if operator and usable else None
         if not await self._passwords.matches(password, kept) or operator is None:

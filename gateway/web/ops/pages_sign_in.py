@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from gateway.errors import UserError
+from gateway.operators.accounts import account_name
 from gateway.operators.codes import enrolment_uri
 from gateway.operators.passwords import SHORTEST, BadPassword
 from gateway.operators.signing_in import Begun
@@ -35,15 +36,15 @@ async def _sign_in_page(
 
 async def sign_in(visit: Visit) -> web.Response:
     """Check name and password."""
-    name = visit.form.text("name").casefold()[:100]
-    if wait := _wait(visit, name):
-        return await _sign_in_page(visit, _too_many(wait), 429, name)
+    account = account_name(visit.form.text("name"))
+    if wait := _wait(visit, account):
+        return await _sign_in_page(visit, _too_many(wait), 429, account)
     begun = await visit.services.signing_in.with_password(
-        name, visit.form.exact("password"), visit.browser
+        account, visit.form.exact("password"), visit.browser
     )
     if begun is None:
-        return await _sign_in_page(visit, _WRONG, 403, name)
-    return _go_on(visit, begun, name)
+        return await _sign_in_page(visit, _WRONG, 403, account)
+    return _go_on(visit, begun, account)
 
 
 def _wait(visit: Visit, account: str) -> int:

@@ -1,11 +1,13 @@
 """What stands before every page: roles, tokens of forms, origins, headers, and counted attempts."""
 
 import itertools
+import random
 import re
 
 import pytest
 
 from gateway.app import Gateway
+from gateway.operators.accounts import account_name
 from gateway.store.connection import Pool
 from gateway.web.ops.access import NEEDS, Open, may
 from schemas.operator_accounts import Stage
@@ -180,6 +182,43 @@ async def test_guesses_at_an_account_slow_down_and_lock_no_operator_out(
     await owner.submit("/ops", "/ops/sign-out")
     assert (await owner.sign_in("ada", "a few words in a row")).location == "/ops"
     assert (await stranger.sign_in("ada", "a few words in a row")).status == 429
+
+
+async def test_blanks_around_a_name_give_no_further_guesses(
+    signed_in: SignedIn, browse: Browse
+) -> None:
+    await signed_in("ada", Role.VIEWER)
+    stranger = await browse()
+    blanks = ["\N{NO-BREAK SPACE}", "\N{EM SPACE}", "\N{IDEOGRAPHIC SPACE}", " "]
+    places = list(itertools.product(blanks, (0, 1, 50, 99)))
+    for end in ("", "x"):
+        names = [f"ADA{' ' * n}{blank * (120 - n)}{end}" for blank, n in places]
+        statuses = [(await stranger.sign_in(name, "guess")).status for name in names]
+        assert statuses[-1] == 429
+
+
+async def test_names_that_nobody_can_have_count_as_one(browse: Browse) -> None:
+    stranger = await browse()
+    names = ["", "a b", "ä" * 200, *("x" * 41 + str(n) for n in range(12))]
+    statuses = [(await stranger.sign_in(name, "guess")).status for name in names]
+    assert statuses[0] == 403
+    assert statuses[-1] == 429
+
+
+def test_a_name_is_made_plain_once_and_what_cannot_be_one_is_nobody() -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    blanks = [c for c in map(chr, range(0x3100)) if c.isspace()]
+    for _ in range(2_000):
+        name = "".join(chance.choices("abcxyz019._-", k=chance.randint(1, 42)))
+        around = ["".join(chance.choices(blanks, k=chance.randint(0, 150))) for _ in range(2)]
+        typed = around[0] + chance.choice((name, name.upper())) + around[1]
+        possible = len(name) <= 40 and name[0] not in "._-"
+        found = account_name(typed)
+        assert found == (name if possible else "")
+        assert account_name(found) == found
+        assert account_name(name + chance.choice(blanks) + name) == ""
 
 
 async def test_one_address_cannot_try_many_accounts(browse: Browse) -> None:
