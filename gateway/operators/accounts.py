@@ -93,6 +93,9 @@ async def change_operator(
             return before
         await operators.set_operator(conn, before.id, role, enabled=enabled)
         await operator_sessions.delete_sessions(conn, before.id)
+        if not enabled:
+            # Else the link would open the account when he is let in again.
+            await operators.delete_welcomes(conn, before.id)
         act = warrant.act(
             "operator.changed",
             _subject(name),

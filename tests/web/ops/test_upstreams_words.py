@@ -142,7 +142,8 @@ async def test_no_word_of_an_upstream_reaches_viewers_and_support_staff(
 
 
 async def _failed(pool: Pool) -> bool:
-    return await pool.fetchval("select state from background_job where id = 1") == "failed"
+    state = await pool.fetchval("select state from background_job where id = 1")
+    return bool(state == "failed")
 
 
 @pytest.mark.usefixtures("services")
