@@ -71,8 +71,12 @@ class Visit:
 
     @property
     def base(self) -> str:
-        """Where browsers reach the console."""
-        return self.services.settings.ops.url or str(self.request.url.origin())
+        """Where browsers reach the console; in development, where this one has."""
+        ops = self.services.settings.ops
+        if ops.development:
+            return str(self.request.url.origin())
+        assert ops.url is not None
+        return ops.url
 
     def place(self, name: str) -> str:
         """A part of the path, as the route names it."""
