@@ -12,6 +12,7 @@ from gateway.store.connection import Pool
 from gateway.web.ops.access import NEEDS, Open, may
 from schemas.operator_accounts import Stage
 from schemas.operators import Role
+from tests.conftest import OpenGateway
 from tests.web.ops.client import Answer, OperatorClient
 from tests.web.ops.conftest import SignedIn
 from tests.web.ops.test_signing_in import Browse
@@ -239,3 +240,41 @@ async def test_guesses_at_a_code_slow_down(signed_in: SignedIn, browse: Browse) 
     ]
     assert statuses[0] == 403
     assert statuses[-1] == 429
+
+
+_ELSEWHERE = (
+    {"Host": "ops.example.com"},
+    {"Host": "127.0.0.1.example.com"},
+    {"Host": "[::1"},
+    {"Host": ""},
+    {"X-Forwarded-For": "127.0.0.1"},
+    {"x-forwarded-proto": "http"},
+    {"Forwarded": "for=127.0.0.1"},
+)
+
+
+async def test_a_console_in_development_answers_this_machine_alone(
+    open_gateway: OpenGateway,
+) -> None:
+    async with (
+        open_gateway(ops={"port": 0, "development": True}) as gateway,
+        OperatorClient(gateway.console_url) as client,
+    ):
+        port = client.url.rpartition(":")[2]
+        for host in (f"localhost:{port}", "127.0.0.1", f"[::1]:{port}"):
+            assert (await client.get("/ops/sign-in", Host=host)).status == 200
+        for headers in _ELSEWHERE:
+            for path in ("/ops/sign-in", "/ops/static/ops.css", "/nothing"):
+                answer = await client.get(path, **headers)
+                assert (answer.status, "ops.development" in answer.text) == (403, True), headers
+
+
+async def test_a_welcome_link_leads_where_the_settings_say_whatever_was_asked_for(
+    signed_in: SignedIn,
+) -> None:
+    owner = await signed_in("ada", Role.OWNER)
+    page = await owner.get("/ops/operators")
+    fields = {"token": page.token, "request": page.request, "name": "bo", "role": "viewer"}
+    answer = await owner.post("/ops/operators", fields, Host="evil.example")
+    assert "https://ops.example.com/ops/welcome/" in answer.text
+    assert "evil.example" not in answer.text
