@@ -98,9 +98,9 @@ class InternalSettings(_Section):
 class OpsSettings(_Section):
     """The console for operators: a listener of its own, off without a ``port``; 0 is a free one.
 
-    ``url`` is where browsers reach it, like https://ops.example.com; links to it begin with that.
-    Its proxies are trusted apart from those of the API. ``development`` is for this machine alone:
-    cookies over plain http, and no second factor needed.
+    ``url`` is where browsers reach it, like https://ops.example.com; links to it begin with that,
+    so a console needs one. Its proxies are trusted apart from those of the API. ``development`` is
+    for this machine alone: cookies over plain http, no second factor needed, and no ``url``.
     """
 
     host: str = "127.0.0.1"
@@ -115,6 +115,8 @@ class OpsSettings(_Section):
             raise ValueError("development is for a console that only this machine reaches")
         if self.development and self.host not in ("127.0.0.1", "::1", "localhost"):
             raise ValueError("development needs a host on loopback, like 127.0.0.1")
+        if self.port is not None and self.url is None and not self.development:
+            raise ValueError("a console needs its url, like https://ops.example.com")
         return self
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from schemas.money import Micros
 from schemas.orders import AttemptState, OrderState, WireStatus
+from schemas.upstream import RefusalGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class OrderRecord:
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One submission of an order, as operators see it."""
+    """One submission of an order, as operators see it. ``refusal`` is whom a refusal concerned."""
 
     number: int
     provider: str
@@ -48,3 +49,4 @@ class AttemptRecord:
     http_status: int | None
     started_at: datetime
     finished_at: datetime | None
+    refusal: RefusalGroup | None

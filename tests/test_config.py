@@ -259,3 +259,10 @@ def test_a_setting_that_is_given_twice_is_refused(
 def test_a_file_for_no_setting_is_an_error(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "/dev/null")
     assert f"{variable} names no setting" in _refusal()
+
+
+def test_a_console_needs_the_address_that_links_begin_with() -> None:
+    with pytest.raises(UserError, match="needs its url"):
+        load_settings(ops={"port": 8801})
+    assert load_settings(ops={"port": 8801, "development": True}).ops.url is None
+    assert load_settings(ops={"port": 8801, "url": "https://ops.example.com"}).ops.port == 8801

@@ -43,7 +43,7 @@ async def open_console(stack: AsyncExitStack, core: Core, redis_url: str) -> str
         form_key=form_key,
         attempts=SignInAttempts(attempts, form_key),
         signing_in=signing_in,
-        own_account=OwnAccount(core.pool, passwords, seeds),
+        own_account=OwnAccount(core.pool, passwords, seeds, form_key),
         seeds=seeds,
         keys=core.keys,
     )

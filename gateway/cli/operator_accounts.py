@@ -49,7 +49,9 @@ def add_verbs(verbs: Any) -> None:
 def welcome_link(settings: Settings, token: str) -> str:
     """The whole link; only the path where it is not known where the console is reached."""
     ops = settings.ops
-    base = ops.url or (f"http://{ops.host}:{ops.port}" if ops.port else "")
+    base = ops.url or ""
+    if ops.development and ops.port:
+        base = f"http://{ops.host}:{ops.port}"
     return f"{base}/ops/welcome/{token}"
 
 

@@ -65,11 +65,11 @@ def of_console(ops: OpsSettings) -> Iterable[Line]:
             "it is in development: plain http, and no second factor",
             "set ops.development to false, and ops.url to its address behind TLS",
         )
-    elif ops.url is None or (not ops.trusted_proxies and not is_loopback(ops.host)):
+    elif not ops.trusted_proxies and not is_loopback(ops.host):
         yield fail(
             "console",
             f"it is on {ops.host}, and no proxy with TLS is before it",
-            "set ops.url to its https address, and ops.trusted_proxies to the proxy's",
+            "set ops.trusted_proxies to the address of the proxy that ops.url leads to",
         )
     else:
         yield ok("console", f"behind {ops.url}")

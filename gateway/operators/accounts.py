@@ -15,6 +15,12 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}", re.ASCII)
 WELCOME_HOURS = 24
 
 
+def account_name(typed: str) -> str:
+    """The account that is meant by what is typed; empty for what no account can be named."""
+    name = typed.strip().casefold()
+    return name if _NAME.fullmatch(name) else ""
+
+
 def _subject(name: str) -> Subject:
     return Subject("operator", name)
 
@@ -87,6 +93,9 @@ async def change_operator(
             return before
         await operators.set_operator(conn, before.id, role, enabled=enabled)
         await operator_sessions.delete_sessions(conn, before.id)
+        if not enabled:
+            # Else the link would open the account when he is let in again.
+            await operators.delete_welcomes(conn, before.id)
         act = warrant.act(
             "operator.changed",
             _subject(name),

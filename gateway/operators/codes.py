@@ -1,11 +1,14 @@
 """One-time codes (TOTP, RFC 6238) and recovery codes."""
 
+import base64
 import hashlib
+import hmac
 import secrets
 
 import pyotp
 
 _STEP_SECONDS = 30
+_SEED_BYTES = 20
 #: Clocks of phones are wrong by a step, and a code is typed at the end of its time.
 _WINDOW = 1
 _ISSUER = "smm-gateway"
@@ -14,9 +17,14 @@ _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 _GROUPS, _GROUP = 4, 4
 
 
-def new_seed() -> str:
-    """A fresh seed, in base32 as authenticators take it."""
-    return pyotp.random_base32()
+def seed_of(key: bytes, cookie: str) -> str:
+    """The seed that one session may set up, in base32 as authenticators take it.
+
+    It is made of the session's cookie, which is random and which no database knows: so it is of no
+    other session, and there is nothing to keep until a code has confirmed it.
+    """
+    digest = hmac.digest(key, b"code seed:" + cookie.encode("utf-8", "surrogatepass"), "sha256")
+    return base64.b32encode(digest[:_SEED_BYTES]).decode()
 
 
 def enrolment_uri(seed: str, name: str) -> str:

@@ -8,8 +8,8 @@ from gateway.operators.acting import record
 from gateway.operators.codes import (
     accepted_step,
     new_recovery_codes,
-    new_seed,
     recovery_hash,
+    seed_of,
 )
 from gateway.operators.passwords import Passwords, require_good
 from gateway.operators.seeds import Seeds
@@ -21,16 +21,21 @@ from schemas.operators import Act, Actor, Subject
 
 
 class OwnAccount:
-    """Changes an operator asks for about himself; each needs the password or a code again."""
+    """Changes an operator asks for about himself; each needs the password or a code again.
+
+    ``key`` makes, of a session's cookie, the seed that is set up there.
+    """
 
     def __init__(
         self,
         pool: Pool,
         passwords: Passwords,
         seeds: Seeds,
+        key: bytes,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._pool = pool
+        self._key = key
         self._passwords = passwords
         self._seeds = seeds
         self._now = now
@@ -42,35 +47,31 @@ class OwnAccount:
             UserError: when the old one is wrong; BadPassword when the new one is not taken.
         """
         operator = session.operator
-        await self._require_password(operator, old)
+        await self.require_password(operator, old)
         require_good(new, operator.name)
         if old == new:
             raise UserError("this is your password already: take another one")
         hashed = await self._passwords.hash(new)
         async with self._pool.acquire() as conn, transaction(conn):
+            operator = await _locked(conn, session)
             await operators.set_password(conn, operator.id, hashed)
+            await operators.delete_welcomes(conn, operator.id)
             await _record(conn, session, browser, "operator.password_changed")
             return await _anew(conn, operator, browser)
 
-    async def _require_password(self, operator: Operator, password: str) -> None:
+    async def require_password(self, operator: Operator, password: str) -> None:
+        """Raise UserError unless this is the operator's password."""
         async with self._pool.acquire() as conn:
             kept = await operators.get_password(conn, operator.id)
         if not await self._passwords.matches(password, kept):
             raise UserError("your present password is another one: type it again")
 
-    async def seed_to_confirm(self, session: Session) -> str:
-        """The seed of a second factor that is being set up: the same one until it is confirmed."""
-        operator = session.operator
-        async with self._pool.acquire() as conn, transaction(conn):
-            await operators.lock_operator(conn, operator.id)
-            seed = await self._seeds.read_next(conn, operator.id)
-            if seed is None:
-                seed = new_seed()
-                await self._seeds.keep_next(conn, operator.id, seed)
-        return seed
+    def seed_for(self, cookie: str) -> str:
+        """The seed of a second factor that is set up in the session of this cookie."""
+        return seed_of(self._key, cookie)
 
     async def confirm_seed(
-        self, session: Session, code: str, browser: Browser
+        self, session: Session, cookie: str, code: str, browser: Browser
     ) -> tuple[str, list[str]]:
         """Set the second factor up with a first code; all sessions end.
 
@@ -80,17 +81,17 @@ class OwnAccount:
             UserError: when the code is wrong, or a second factor is set up already.
         """
         async with self._pool.acquire() as conn, transaction(conn):
-            operator = await operators.lock_operator(conn, session.operator.id)
-            seed = await self._seeds.read_next(conn, session.operator.id)
-            if operator is None or operator.has_second_factor or seed is None:
+            operator = await _locked(conn, session)
+            if operator.has_second_factor:
                 raise UserError("your second factor is set up already")
+            seed = self.seed_for(cookie)
             step = accepted_step(seed, code, self._now(), 0)
             if step is None:
                 raise UserError(
                     "this code is wrong: type the one that the app shows now, and check that the "
                     "phone's clock is right"
                 )
-            await self._seeds.confirm(conn, operator.id, seed)
+            await self._seeds.keep(conn, operator.id, seed)
             await operators.set_code_step(conn, operator.id, step)
             found = await _give_recovery_codes(conn, operator.id)
             await _record(conn, session, browser, "operator.second_factor_set")
@@ -102,7 +103,7 @@ class OwnAccount:
         Raises:
             UserError: when the password is wrong, or there is no second factor.
         """
-        await self._require_password(session.operator, password)
+        await self.require_password(session.operator, password)
         async with self._pool.acquire() as conn, transaction(conn):
             operator = await operators.lock_operator(conn, session.operator.id)
             if operator is None or not operator.has_second_factor:
@@ -121,6 +122,19 @@ async def _give_recovery_codes(conn: Connection, operator_id: int) -> list[str]:
     await operators.delete_recovery_codes(conn, operator_id)
     await operators.insert_recovery_codes(conn, operator_id, [recovery_hash(c) for c in found])
     return found
+
+
+async def _locked(conn: Connection, session: Session) -> Operator:
+    """The session's operator as he is now, locked.
+
+    Raises:
+        UserError: when the session was ended meanwhile, as a lock or a reset does.
+    """
+    operator = await operators.lock_operator(conn, session.operator.id)
+    alive = await operator_sessions.delete_session(conn, session.operator.id, session.id)
+    if operator is None or not operator.enabled or not alive:
+        raise UserError("your session has ended: sign in again")
+    return operator
 
 
 async def _anew(conn: Connection, operator: Operator, browser: Browser) -> str:

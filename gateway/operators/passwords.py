@@ -6,6 +6,8 @@ what everybody tries first is refused; no rules of composition.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from itertools import pairwise
 
@@ -17,8 +19,8 @@ SHORTEST = 12
 _LONGEST_BYTES = 72
 COST = 12
 _FEWEST_DIFFERENT = 5
-#: Hashing more at once would only make each slower; others wait.
-_AT_ONCE = 2
+#: Strangers who may wait for their turn: some seconds of work.
+_MOST_WAITING = 20
 
 _COMMON = frozenset(
     files("gateway.operators").joinpath("common_passwords.txt").read_text("utf-8").split()
@@ -29,6 +31,10 @@ _NOBODYS = "$2b$12$la7aHVYmtVS50YysKSjvKu.wnkessuz/ShotHM0xkCtmVL5cM.hdC"
 
 class BadPassword(UserError):
     """A password that cannot be set; the message says why."""
+
+
+class TooManyStrangers(UserError):
+    """So many strangers try passwords just now that another one would wait too long."""
 
 
 def require_good(password: str, name: str) -> None:
@@ -54,23 +60,44 @@ def _is_run(text: str) -> bool:
 
 
 class Passwords:
-    """Hashes and checks passwords without keeping the process from other work."""
+    """Hashes and checks passwords without keeping the process from other work.
+
+    One at a time for strangers and one for who is known, who never waits for a stranger: hashing
+    more at once would only make each slower.
+    """
 
     def __init__(self) -> None:
-        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._known = asyncio.Semaphore(1)
+        self._strangers = asyncio.Semaphore(1)
+        self._waiting = 0
 
     async def hash(self, password: str) -> str:
         """What is kept of a password."""
-        async with self._turns:
+        async with self._known:
             salt = bcrypt.gensalt(COST)
             hashed = await asyncio.to_thread(bcrypt.hashpw, password.encode(), salt)
         return hashed.decode()
 
-    async def matches(self, password: str, hashed: str | None) -> bool:
-        """Whether a password is the one that was kept; False, as slowly, where none was."""
+    async def matches(self, password: str, hashed: str | None, *, known: bool = True) -> bool:
+        """Whether a password is the one that was kept; False, as slowly, where none was.
+
+        Raises:
+            TooManyStrangers: for who is not ``known``, when many others wait.
+        """
         given = password.encode("utf-8", "surrogatepass")
         possible = len(given) <= _LONGEST_BYTES and b"\0" not in given and hashed is not None
         kept = (hashed or _NOBODYS).encode()
-        async with self._turns:
+        async with self._known if known else self._place():
             same = await asyncio.to_thread(bcrypt.checkpw, given if possible else b"-", kept)
         return same and possible
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        if self._waiting >= _MOST_WAITING:
+            raise TooManyStrangers("many sign in just now: try again in a moment")
+        self._waiting += 1
+        try:
+            async with self._strangers:
+                yield
+        finally:
+            self._waiting -= 1

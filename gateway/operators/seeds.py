@@ -10,14 +10,10 @@ def _name(operator_id: int) -> SecretName:
     return SecretName("operator", operator_id, "code_seed")
 
 
-def _next_name(operator_id: int) -> SecretName:
-    return SecretName("operator", operator_id, "next_code_seed")
-
-
 class Seeds:
     """Keeps a seed for each operator who has a second factor, under the master keys.
 
-    One that is not confirmed by a code yet is kept apart, as the next one. All raise ``SealError``
+    One that no code has confirmed is not kept (``codes.seed_of``). ``read`` raises ``SealError``
     for a seed that does not open.
     """
 
@@ -26,29 +22,14 @@ class Seeds:
 
     async def read(self, conn: Connection, operator_id: int) -> str | None:
         """An operator's seed; None where there is none."""
-        return await self._read(conn, _name(operator_id))
+        sealed = await secrets.get_secret(conn, _name(operator_id))
+        return self._keys.open(_name(operator_id), sealed) if sealed else None
 
-    async def read_next(self, conn: Connection, operator_id: int) -> str | None:
-        """The seed that is being set up; None where there is none."""
-        return await self._read(conn, _next_name(operator_id))
-
-    async def keep_next(self, conn: Connection, operator_id: int, seed: str) -> None:
-        """Keep a seed that is being set up."""
-        await self._keep(conn, _next_name(operator_id), seed)
-
-    async def confirm(self, conn: Connection, operator_id: int, seed: str) -> None:
-        """Make the next seed the operator's own."""
-        await self._keep(conn, _name(operator_id), seed)
-        await secrets.delete_secret(conn, _next_name(operator_id))
+    async def keep(self, conn: Connection, operator_id: int, seed: str) -> None:
+        """Make a seed the operator's own."""
+        name = _name(operator_id)
+        await secrets.set_secret(conn, name, self._keys.seal(name, seed))
 
     async def forget(self, conn: Connection, operator_id: int) -> None:
-        """Forget an operator's seeds."""
+        """Forget an operator's seed."""
         await secrets.delete_secret(conn, _name(operator_id))
-        await secrets.delete_secret(conn, _next_name(operator_id))
-
-    async def _read(self, conn: Connection, name: SecretName) -> str | None:
-        sealed = await secrets.get_secret(conn, name)
-        return self._keys.open(name, sealed) if sealed else None
-
-    async def _keep(self, conn: Connection, name: SecretName, seed: str) -> None:
-        await secrets.set_secret(conn, name, self._keys.seal(name, seed))

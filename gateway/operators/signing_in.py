@@ -56,19 +56,32 @@ class SigningIn:
         self._codes_required = codes_required
         self._now = now
 
-    async def with_password(self, name: str, password: str, browser: Browser) -> Begun | None:
-        """Begin a session for the right password; None for anything else."""
-        name = name.strip().casefold()
+    async def with_password(
+        self, name: str, password: str, browser: Browser, *, known: bool
+    ) -> Begun | None:
+        """Begin a session for the right password; None for anything else.
+
+        ``name`` is an ``account_name``; ``known`` is a browser in which it has signed in before.
+
+        Raises:
+            TooManyStrangers: when too many others try just now.
+        """
         async with self._pool.acquire() as conn:
-            operator = await operators.get_operator(conn, name) if "\0" not in name else None
+            operator = await operators.get_operator(conn, name)
             usable = operator is not None and operator.enabled
             kept = await operators.get_password(conn, operator.id) if operator and usable else None
-        if not await self._passwords.matches(password, kept) or operator is None:
-            known = operator.name if operator else None
-            log.warning("operator.refused", operator=known, address=browser.address)
+        if not await self._passwords.matches(password, kept, known=known) or operator is None:
+            who = operator.name if operator else None
+            log.warning("operator.refused", operator=who, address=browser.address)
             return None
         async with self._pool.acquire() as conn, transaction(conn):
-            return await self._begin(conn, operator, browser)
+            # Hashing takes its time: what was true before it may not be any more.
+            locked = await operators.lock_operator(conn, operator.id)
+            same = await operators.get_password(conn, operator.id) == kept
+            if locked is None or not locked.enabled or not same:
+                log.warning("operator.refused", operator=operator.name, address=browser.address)
+                return None
+            return await self._begin(conn, locked, browser)
 
     def stage_of(self, operator: Operator) -> Stage:
         """What comes after an operator's password."""
@@ -91,7 +104,8 @@ class SigningIn:
             if locked is None or not await self._accepts(conn, locked, code):
                 log.warning("operator.code_refused", operator=operator.name)
                 return None
-            await operator_sessions.delete_session(conn, operator.id, session.id)
+            if not await operator_sessions.delete_session(conn, operator.id, session.id):
+                return None  # what ended it meanwhile holds for this step too
             await record(conn, _signed_in(locked, browser, "password and code"))
             return Begun(await begin(conn, locked, Stage.FULL, browser), Stage.FULL)
 
@@ -122,13 +136,16 @@ class SigningIn:
         require_good(password, operator.name)
         hashed = await self._passwords.hash(password)
         async with self._pool.acquire() as conn, transaction(conn):
-            if not await operators.delete_welcome(conn, operator.id):
+            locked = await operators.lock_operator(conn, operator.id)
+            if locked is None or not locked.enabled:
                 return None
-            await operators.set_password(conn, operator.id, hashed)
-            await operator_sessions.delete_sessions(conn, operator.id)
-            actor = Actor(operator.name, operator.role, browser.address)
-            await record(conn, Act(actor, "operator.password_set", _subject(operator)))
-            return await self._begin(conn, operator, browser)
+            if not await operators.delete_welcome(conn, locked.id, hash_of(token)):
+                return None
+            await operators.set_password(conn, locked.id, hashed)
+            await operator_sessions.delete_sessions(conn, locked.id)
+            actor = Actor(locked.name, locked.role, browser.address)
+            await record(conn, Act(actor, "operator.password_set", _subject(locked)))
+            return await self._begin(conn, locked, browser)
 
     async def leave(self, session: Session) -> None:
         """Sign out."""

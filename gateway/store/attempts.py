@@ -13,6 +13,7 @@ from schemas.orders import (
     OrderState,
     Placement,
 )
+from schemas.upstream import RefusalGroup
 
 
 async def insert_attempts(
@@ -147,13 +148,22 @@ async def insert_events(conn: Connection, changes: Sequence[OrderChange]) -> Non
 async def list_attempts(conn: Connection, order_id: int) -> list[AttemptRecord]:
     """All submissions of an order, oldest first."""
     rows = await conn.fetch(
-        """select a.number, p.name, a.state, a.upstream_id, a.reason, a.http_status,
-                  a.started_at, a.finished_at
+        """select a.number, p.name as provider, a.state, a.upstream_id, a.reason, a.http_status,
+                  a.started_at, a.finished_at, a.refusal
              from attempt a join provider p on p.id = a.provider_id
             where a.order_id = $1 order by a.number""",
         order_id,
     )
-    return [AttemptRecord(row[0], row[1], AttemptState(row[2]), *row[3:]) for row in rows]
+    return [
+        AttemptRecord(
+            **{
+                **row,
+                "state": AttemptState(row["state"]),
+                "refusal": RefusalGroup(row["refusal"]) if row["refusal"] else None,
+            }
+        )
+        for row in rows
+    ]
 
 
 async def get_withheld_for(conn: Connection, order_id: int, reasons: Sequence[str]) -> timedelta:

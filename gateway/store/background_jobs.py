@@ -1,7 +1,7 @@
 """Long work in the background. A job is held by a lease, which its worker renews."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from gateway.store.connection import Connection, Record
@@ -106,11 +106,18 @@ async def get_job(conn: Connection, job_id: int) -> Job | None:
     return _read(row) if row else None
 
 
-async def list_jobs(conn: Connection, limit: int) -> list[JobLine]:
-    """The newest jobs. What is asked for and what came of it may be long, and is left out."""
+async def list_jobs(
+    conn: Connection, limit: int, *, kinds: Collection[JobKind] = tuple(JobKind)
+) -> list[JobLine]:
+    """The newest jobs of some kinds.
+
+    What is asked for and what came of it may be long, and is left out.
+    """
     rows = await conn.fetch(
-        f"select {_LINE} from background_job order by id desc limit $1",  # noqa: S608 - constants only
+        f"""select {_LINE} from background_job where kind = any($2)
+             order by id desc limit $1""",  # noqa: S608 - constants only
         limit,
+        list(kinds),
     )
     return [JobLine(**_line(row)) for row in rows]
 

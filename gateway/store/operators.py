@@ -101,10 +101,20 @@ async def get_welcomed(conn: Connection, hashed: bytes) -> Operator | None:
     return _operator(row)
 
 
-async def delete_welcome(conn: Connection, operator_id: int) -> bool:
-    """Use a welcome link up; False where another has been quicker."""
-    done = await conn.execute("delete from operator_welcome where operator_id = $1", operator_id)
+async def delete_welcome(conn: Connection, operator_id: int, hashed: bytes) -> bool:
+    """Use a welcome link up; False where it is good no more, or was replaced by another."""
+    done = await conn.execute(
+        """delete from operator_welcome
+            where operator_id = $1 and hash = $2 and expires_at > now()""",
+        operator_id,
+        hashed,
+    )
     return done == "DELETE 1"
+
+
+async def delete_welcomes(conn: Connection, operator_id: int) -> None:
+    """Take an operator's welcome link back."""
+    await conn.execute("delete from operator_welcome where operator_id = $1", operator_id)
 
 
 async def insert_recovery_codes(

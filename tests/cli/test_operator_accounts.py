@@ -2,10 +2,31 @@
 
 from urllib.parse import urlsplit
 
+import pytest
+
+from gateway.cli.operator_accounts import welcome_link
+from gateway.config import load_settings
 from gateway.operators.sessions import hash_of
 from gateway.store import operators
 from gateway.store.connection import Pool
 from tests.cli.command import Command
+
+
+@pytest.mark.parametrize(
+    ("ops", "link"),
+    [
+        (
+            {"host": "0.0.0.0", "port": 8801, "url": "https://ops.example.com"},
+            "https://ops.example.com/ops/welcome/x",
+        ),
+        ({"port": 8801, "development": True}, "http://127.0.0.1:8801/ops/welcome/x"),
+        ({"host": "0.0.0.0"}, "/ops/welcome/x"),
+    ],
+)
+def test_a_welcome_link_is_never_plain_http_but_in_development(
+    ops: dict[str, object], link: str
+) -> None:
+    assert welcome_link(load_settings(ops=ops), "x") == link
 
 
 async def test_the_first_owner_is_made_with_a_link_that_is_shown_once(

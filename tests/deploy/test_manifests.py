@@ -128,6 +128,7 @@ def test_every_setting_that_is_set_exists(monkeypatch: pytest.MonkeyPatch, tmp_p
     settings = load_settings()
     assert settings.internal.port == 9800
     assert settings.ops.port == 8801
+    assert settings.ops.url is not None
     assert settings.database.url is not None
     assert settings.security.pepper is not None
 

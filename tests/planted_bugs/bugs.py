@@ -915,6 +915,45 @@ BUGS = (
         after='if visit.may(_ROUTES[OrderAction.CANCEL]) and ":" not in value',
         test="tests/web/ops/test_working_pages.py::test_support_staff_cannot_refund_in_bulk",
     ),
+    Bug(
+        name="support staff read what an upstream answered to an attempt",
+        file="gateway/web/ops/upstream_words.py",
+        before="return replace(attempt, reason=refused, http_status=None)",
+        after="return replace(attempt, reason=refused or attempt.reason, http_status=None)",
+        test="tests/web/ops/test_upstreams_words.py::"
+        "test_no_word_of_an_upstream_reaches_viewers_and_support_staff",
+    ),
+    Bug(
+        name="support staff open an import",
+        file="gateway/web/ops/pages_jobs.py",
+        before="if job is None or job.kind not in _kinds(visit):",
+        after="if job is None:",
+        test="tests/web/ops/test_upstreams_words.py::"
+        "test_support_staff_see_bulk_jobs_and_no_others",
+    ),
+    Bug(
+        name="a password that was changed while it was checked opens the console",
+        file="gateway/operators/signing_in.py",
+        before="if locked is None or not locked.enabled or not same:",
+        after="if locked is None or not locked.enabled:",
+        test="tests/web/ops/test_meanwhile.py::"
+        "test_a_lock_or_another_password_while_one_is_checked_keeps_it_out",
+    ),
+    Bug(
+        name="all sessions set up the same second factor",
+        file="gateway/operators/codes.py",
+        before='b"code seed:" + cookie.encode("utf-8", "surrogatepass")',
+        after='b"code seed:" + cookie[:0].encode()',
+        test="tests/web/ops/test_meanwhile.py::test_each_session_sets_up_a_seed_of_its_own",
+    ),
+    Bug(
+        name="a proxy reaches a console in development",
+        file="gateway/web/ops/at_home.py",
+        before='if any(name == "forwarded" or name.startswith("x-forwarded-") for name in names):',
+        after='if any(name == "forwarded" for name in names):',
+        test="tests/web/ops/test_guards.py::"
+        "test_a_console_in_development_answers_this_machine_alone",
+    ),
 )
 
 #: Mutants that break code which is not there yet, by what it is.

@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Hashable
 from hashlib import blake2b
 
-from gateway.web.buckets import Limit, Quota
+from gateway.web.buckets import Limit
 from gateway.web.leases import Leases
 
 _MINUTE = 60 * 1_000_000_000
@@ -42,10 +42,13 @@ class SignInAttempts:
     def take(self, source: Hashable, account: str, mark: str) -> int:
         """Count an attempt; returns 0, or the seconds to wait where there were too many."""
         known = self.knows(account, mark)
-        quotas: list[Quota] = [self._leases.take(("account", account, known), _BY_ACCOUNT)]
         if not known:
-            quotas.append(self._leases.take(("address", source), _BY_ADDRESS))
-        return max((quota.retry_after for quota in quotas if quota.wait), default=0)
+            # First: an address that tries too much must not use up the account's attempts.
+            by_address = self._leases.take(("address", source), _BY_ADDRESS)
+            if by_address.wait:
+                return by_address.retry_after
+        quota = self._leases.take(("account", account, known), _BY_ACCOUNT)
+        return quota.retry_after if quota.wait else 0
 
     def take_code(self, operator_id: int) -> int:
         """Count an attempt at a code, by who knows the password; returns as ``take``."""

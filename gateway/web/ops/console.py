@@ -31,6 +31,7 @@ from gateway.web.ops import (
     static_files,
 )
 from gateway.web.ops.access import NEEDS, Open, may
+from gateway.web.ops.at_home import only_this_machine
 from gateway.web.ops.cookies import Cookies
 from gateway.web.ops.forms import (
     LARGEST_FORM,
@@ -101,7 +102,8 @@ class Console:
         Raises:
             ValueError: for a page whose need is not in the table, and the other way around.
         """
-        app = web.Application(client_max_size=LARGEST_FORM)
+        at_home = [only_this_machine] if self._services.settings.ops.development else []
+        app = web.Application(client_max_size=LARGEST_FORM, middlewares=at_home)
         named = set()
         for method, path, handler in _routes():
             route = f"{method} {path}"

@@ -10,6 +10,7 @@ from schemas.money import BadAmount, Micros, parse_amount, parse_rate
 
 _PERCENT = re.compile(r"(\d{1,5}(?:\.\d{1,4})?)\s?%?", re.ASCII)
 _LARGEST_NUMBER = 2**31 - 1
+_MOST_DIGITS = len(str(_LARGEST_NUMBER))
 
 
 def amount_of(form: Form, name: str, label: str, *, signed: bool = False) -> Micros:
@@ -50,9 +51,18 @@ def number_of(form: Form, name: str, label: str) -> int | None:
     text = form.text(name)
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and int(text[:11]) <= _LARGEST_NUMBER):
+    number = whole_number(text)
+    if number is None:
         raise UserError(f"{label}: write a whole number")
-    return int(text)
+    return number
+
+
+def whole_number(text: str) -> int | None:
+    """A whole number of 0 or more that the database has room for; None for another text."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        return None
+    number = int(text)
+    return number if number <= _LARGEST_NUMBER else None
 
 
 def numbers_of(form: Form, name: str) -> list[int]:

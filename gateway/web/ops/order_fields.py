@@ -1,10 +1,9 @@
 """What is typed to look for orders, as a filter. Pure."""
 
+from gateway.web.ops.fields import whole_number
 from gateway.web.ops.forms import Form
 from schemas.order_search import OrderFilter
 from schemas.orders import OrderState
-
-_LARGEST_ID = 2**31 - 1
 
 
 def filter_of(query: Form, *, by_provider: bool) -> tuple[OrderFilter, str]:
@@ -15,8 +14,8 @@ def filter_of(query: Form, *, by_provider: bool) -> tuple[OrderFilter, str]:
     """
     text, problem = query.text("q"), ""
     order_ids, external_id = None, None
-    if text.isascii() and text.isdigit() and 0 < int(text[:12]) <= _LARGEST_ID:
-        order_ids = (int(text),)
+    if number := whole_number(text):
+        order_ids = (number,)
     elif text:
         external_id = text
     states = None

@@ -42,9 +42,20 @@ async def change_password(visit: Visit) -> web.Response:
 
 
 async def set_up_second_factor(visit: Visit) -> web.Response:
-    """The QR code for who has no second factor yet; its form goes the way of a first sign-in."""
-    if visit.session.operator.has_second_factor:
+    """The QR code for who has no second factor yet, for the password.
+
+    Its form goes the way of a first sign-in.
+    """
+    operator, services = visit.session.operator, visit.services
+    if operator.has_second_factor:
         return await visit.tell(Tone.INFO, "Your second factor is set up.", "/ops/account")
+    if wait := services.attempts.take_code(operator.id):
+        text = f"Too many attempts. Try again in {wait} seconds."
+        return await visit.tell(Tone.BAD, text, "/ops/account")
+    try:
+        await services.own_account.require_password(operator, visit.form.exact("password"))
+    except UserError as error:
+        return await visit.tell_error(error, "/ops/account")
     return await enrol_page(visit)
 
 

@@ -13,7 +13,6 @@ from gateway.web.ops.order_fields import filter_of
 from gateway.web.ops.visit import Visit, sentence
 from schemas.doubts import Decision
 from schemas.jobs import JobKind
-from schemas.operators import Role
 from schemas.order_work import Deed, OrderAction
 from schemas.orders import OrderState
 
@@ -80,7 +79,7 @@ async def show(visit: Visit) -> web.Response:
 
 async def _preview(visit: Visit, form: Form) -> tuple[list[int], Bulk]:
     deed = _deed(visit, form)
-    wanted, problem = filter_of(form, by_provider=visit.role.covers(Role.MANAGER))
+    wanted, problem = filter_of(form, by_provider=visit.names_providers)
     if problem:
         raise UserError(problem)
     services = visit.services

@@ -10,12 +10,19 @@ from schemas.jobs import Job, JobKind, JobState
 _HERE = "/ops/jobs"
 _NEWEST = 50
 _OPEN = (JobState.WAITING, JobState.RUNNING)
+#: The others name providers, and tell what they answered.
+_FOR_SUPPORT = (JobKind.BULK,)
+
+
+def _kinds(visit: Visit) -> tuple[JobKind, ...]:
+    """The kinds of jobs that the operator may see."""
+    return tuple(JobKind) if visit.names_providers else _FOR_SUPPORT
 
 
 async def show_all(visit: Visit) -> web.Response:
     """The newest jobs."""
     async with visit.services.pool.acquire() as conn:
-        jobs = await background_jobs.list_jobs(conn, _NEWEST)
+        jobs = await background_jobs.list_jobs(conn, _NEWEST, kinds=_kinds(visit))
     return await visit.page(
         "jobs.html",
         title="Jobs",
@@ -27,7 +34,7 @@ async def show_all(visit: Visit) -> web.Response:
 async def _find(visit: Visit) -> Job:
     async with visit.services.pool.acquire() as conn:
         job = await background_jobs.get_job(conn, visit.number())
-    if job is None:
+    if job is None or job.kind not in _kinds(visit):
         raise NotFound("There is no such job.")
     return job
 

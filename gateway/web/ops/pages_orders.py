@@ -1,6 +1,6 @@
 """Orders: looking for them, and one order's whole story."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aiohttp import web
@@ -22,12 +22,13 @@ from gateway.store import (
     schedules,
 )
 from gateway.web.ops.order_fields import filter_of
+from gateway.web.ops.upstream_words import story_without
 from gateway.web.ops.visit import NotFound, Visit
 from gateway.web.ops.words import plain
 from providers.transport import Transport
 from schemas.doubts import Decision
 from schemas.money import format_amount
-from schemas.operators import Role, Subject
+from schemas.operators import Subject
 from schemas.order_work import Deed, Effect, OrderAction, Result
 from schemas.orders import FINAL_STATES, OrderState
 
@@ -38,7 +39,7 @@ _ROWS = 50
 async def search(visit: Visit) -> web.Response:
     """The orders that are looked for, the newest first."""
     query = visit.query
-    wanted, problem = filter_of(query, by_provider=visit.role.covers(Role.MANAGER))
+    wanted, problem = filter_of(query, by_provider=visit.names_providers)
     before = query.text("before")
     page = int(before) if before.isdecimal() and len(before) < 10 else None
     async with visit.services.pool.acquire() as conn:
@@ -97,6 +98,9 @@ async def show(visit: Visit) -> web.Response:
             "doubtful": await doubts.list_doubtful_orders(conn, 1_000),
         }
     doubtful = next((d for d in story.pop("doubtful") if d.order_id == number), None)
+    if not visit.names_providers:
+        order = replace(order, upstream_service="")
+        story |= story_without(story)
     return await visit.page(
         "order.html",
         title=f"Order {number}",

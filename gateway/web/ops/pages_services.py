@@ -12,10 +12,10 @@ from gateway.operators.acting import require_reason
 from gateway.reports.speed import service_paces
 from gateway.store import prices, services
 from gateway.web.ops.fields import number_of, rate_of
+from gateway.web.ops.upstream_words import service_without
 from gateway.web.ops.visit import NotFound, Visit
 from schemas.catalogue import PriceRule, RouteChange, Service, ServiceChange
 from schemas.money import Micros
-from schemas.operators import Role
 
 _HERE = "/ops/services"
 _ROWS = 50
@@ -79,11 +79,11 @@ async def show_all(visit: Visit) -> web.Response:
     """The services that are looked for."""
     query = visit.query
     asked = {name: query.text(name) for name in ("q", "category", "provider", "sold")}
-    if not visit.role.covers(Role.MANAGER):
+    if not visit.names_providers:
         asked["provider"] = ""
     page = number_of(query, "page", "Page") or 0
     async with visit.services.pool.acquire() as conn:
-        everything = await services.list_services(conn)
+        everything = [_shown(visit, one) for one in await services.list_services(conn)]
         rules = PriceRules(await prices.list_price_rules(conn))
     lines = [line_of(service, rules) for service in everything]
     found = [
@@ -114,7 +114,11 @@ async def _find(visit: Visit) -> Service:
         service = await services.get_service(conn, visit.number())
     if service is None:
         raise NotFound("There is no such service.")
-    return service
+    return _shown(visit, service)
+
+
+def _shown(visit: Visit, service: Service) -> Service:
+    return service if visit.names_providers else service_without(service)
 
 
 async def show(visit: Visit) -> web.Response:

@@ -3,13 +3,14 @@
 from aiohttp import web
 
 from gateway.errors import UserError
+from gateway.operators.accounts import account_name
 from gateway.operators.codes import enrolment_uri
-from gateway.operators.passwords import SHORTEST, BadPassword
+from gateway.operators.passwords import SHORTEST, BadPassword, TooManyStrangers
 from gateway.operators.signing_in import Begun
 from gateway.web.addresses import neighbourhood, read_address
 from gateway.web.ops.qr_code import qr_path
 from gateway.web.ops.visit import Visit, sentence
-from schemas.operator_accounts import Stage
+from schemas.operator_accounts import Stage, Tone
 
 _WRONG = "Name or password is wrong."
 _WRONG_CODE = "This code is wrong, or was used already."
@@ -35,21 +36,23 @@ async def _sign_in_page(
 
 async def sign_in(visit: Visit) -> web.Response:
     """Check name and password."""
-    name = visit.form.text("name").casefold()[:100]
-    if wait := _wait(visit, name):
-        return await _sign_in_page(visit, _too_many(wait), 429, name)
-    begun = await visit.services.signing_in.with_password(
-        name, visit.form.exact("password"), visit.browser
-    )
-    if begun is None:
-        return await _sign_in_page(visit, _WRONG, 403, name)
-    return _go_on(visit, begun, name)
-
-
-def _wait(visit: Visit, account: str) -> int:
+    account, attempts = account_name(visit.form.text("name")), visit.services.attempts
     source = neighbourhood(read_address(visit.browser.address or ""))
     mark = visit.cookies.known(visit.request)
-    return visit.services.attempts.take(source, account, mark)
+    if wait := attempts.take(source, account, mark):
+        return await _sign_in_page(visit, _too_many(wait), 429, account)
+    try:
+        begun = await visit.services.signing_in.with_password(
+            account,
+            visit.form.exact("password"),
+            visit.browser,
+            known=attempts.knows(account, mark),
+        )
+    except TooManyStrangers as error:
+        return await _sign_in_page(visit, sentence(error), 429, account)
+    if begun is None:
+        return await _sign_in_page(visit, _WRONG, 403, account)
+    return _go_on(visit, begun, account)
 
 
 def _too_many(wait: int) -> str:
@@ -127,7 +130,7 @@ async def show_enrol(visit: Visit) -> web.Response:
 
 async def enrol_page(visit: Visit, problem: str = "", status: int = 200) -> web.Response:
     """The QR code, and the form for the first code."""
-    seed = await visit.services.own_account.seed_to_confirm(visit.session)
+    seed = visit.services.own_account.seed_for(visit.cookie)
     uri = enrolment_uri(seed, visit.session.operator.name)
     size, path = qr_path(uri)
     return await visit.page(
@@ -145,17 +148,24 @@ async def enrol(visit: Visit) -> web.Response:
     """Set the second factor up; shows the recovery codes, once."""
     operator = visit.session.operator
     if wait := visit.services.attempts.take_code(operator.id):
-        return await enrol_page(visit, _too_many(wait), 429)
+        return await _enrol_again(visit, _too_many(wait), 429)
     try:
         value, found = await visit.services.own_account.confirm_seed(
-            visit.session, visit.form.text("code"), visit.browser
+            visit.session, visit.cookie, visit.form.text("code"), visit.browser
         )
     except UserError as error:
-        return await enrol_page(visit, sentence(error), 422)
+        return await _enrol_again(visit, sentence(error), 422)
     response = await visit.page("recovery_codes.html", title="Recovery codes", codes=found)
     visit.cookies.give_session(response, value)
     visit.cookies.give_known(response, visit.services.attempts.mark_for(operator.name))
     return response
+
+
+async def _enrol_again(visit: Visit, problem: str, status: int) -> web.Response:
+    if visit.signed_in:
+        # The QR code is shown for the password alone.
+        return await visit.tell(Tone.BAD, problem, "/ops/account")
+    return await enrol_page(visit, problem, status)
 
 
 async def sign_out(visit: Visit) -> web.Response:

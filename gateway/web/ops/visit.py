@@ -71,8 +71,12 @@ class Visit:
 
     @property
     def base(self) -> str:
-        """Where browsers reach the console."""
-        return self.services.settings.ops.url or str(self.request.url.origin())
+        """Where browsers reach the console; in development, where this one has."""
+        ops = self.services.settings.ops
+        if ops.development:
+            return str(self.request.url.origin())
+        assert ops.url is not None
+        return ops.url
 
     def place(self, name: str) -> str:
         """A part of the path, as the route names it."""
@@ -85,12 +89,17 @@ class Visit:
             raise NotFound("there is nothing of that number")
         return int(text)
 
+    @property
+    def names_providers(self) -> bool:
+        """Whether the operator may see providers' names, and so what they answer."""
+        return self.role.covers(Role.MANAGER)
+
     async def provider_words(self) -> dict[str, Any]:
         """For templates: whether providers are named here, and how each is shown.
 
         Support staff see an alias, never the provider's name.
         """
-        named = self.role.covers(Role.MANAGER)
+        named = self.names_providers
         aliases: dict[str, str] = {}
         if not named:
             async with self.services.pool.acquire() as conn:

@@ -15,6 +15,7 @@ from tests.conftest import OpenGateway
 from tests.web.ops.client import OperatorClient
 
 PASSWORD = "a few words in a row"
+OPS = {"port": 0, "url": "https://ops.example.com"}
 WARRANT = Warrant(at_the_command_line(), "for a test")
 
 SignedIn: TypeAlias = Callable[[str, Role], Awaitable[OperatorClient]]
@@ -29,7 +30,7 @@ def _quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def gateway(open_gateway: OpenGateway) -> AsyncIterator[Gateway]:
     """A gateway with a console, as in production but on loopback."""
-    async with open_gateway(ops={"port": 0}) as opened:
+    async with open_gateway(ops=OPS) as opened:
         yield opened
 
 

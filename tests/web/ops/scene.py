@@ -21,7 +21,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "tracking": {"first_ms": 100, "last_ms": 500},
     "reconcile": {"interval_ms": 20, "quarantine_ms": 40, "deadline_ms": 60},
     "refills": {"wait_ms": 0},
-    "ops": {"port": 0},
+    "ops": {"port": 0, "url": "https://ops.example.com"},
 }
 _NAMES = ("anka-medya", "boreal", "cobalt-social")
 _PATHS = ("p/Cx81kQ", "reel/Dm2aa9", "p/Bz77Lo", "stories/4711", "p/Ar55Tt", "tv/Kq90Pp")

@@ -1,15 +1,18 @@
 """What stands before every page: roles, tokens of forms, origins, headers, and counted attempts."""
 
 import itertools
+import random
 import re
 
 import pytest
 
 from gateway.app import Gateway
+from gateway.operators.accounts import account_name
 from gateway.store.connection import Pool
 from gateway.web.ops.access import NEEDS, Open, may
 from schemas.operator_accounts import Stage
 from schemas.operators import Role
+from tests.conftest import OpenGateway
 from tests.web.ops.client import Answer, OperatorClient
 from tests.web.ops.conftest import SignedIn
 from tests.web.ops.test_signing_in import Browse
@@ -182,6 +185,43 @@ async def test_guesses_at_an_account_slow_down_and_lock_no_operator_out(
     assert (await stranger.sign_in("ada", "a few words in a row")).status == 429
 
 
+async def test_blanks_around_a_name_give_no_further_guesses(
+    signed_in: SignedIn, browse: Browse
+) -> None:
+    await signed_in("ada", Role.VIEWER)
+    stranger = await browse()
+    blanks = ["\N{NO-BREAK SPACE}", "\N{EM SPACE}", "\N{IDEOGRAPHIC SPACE}", " "]
+    places = list(itertools.product(blanks, (0, 1, 50, 99)))
+    for end in ("", "x"):
+        names = [f"ADA{' ' * n}{blank * (120 - n)}{end}" for blank, n in places]
+        statuses = [(await stranger.sign_in(name, "guess")).status for name in names]
+        assert statuses[-1] == 429
+
+
+async def test_names_that_nobody_can_have_count_as_one(browse: Browse) -> None:
+    stranger = await browse()
+    names = ["", "a b", "ä" * 200, *("x" * 41 + str(n) for n in range(12))]
+    statuses = [(await stranger.sign_in(name, "guess")).status for name in names]
+    assert statuses[0] == 403
+    assert statuses[-1] == 429
+
+
+def test_a_name_is_made_plain_once_and_what_cannot_be_one_is_nobody() -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    blanks = [c for c in map(chr, range(0x3100)) if c.isspace()]
+    for _ in range(2_000):
+        name = "".join(chance.choices("abcxyz019._-", k=chance.randint(1, 42)))
+        around = ["".join(chance.choices(blanks, k=chance.randint(0, 150))) for _ in range(2)]
+        typed = around[0] + chance.choice((name, name.upper())) + around[1]
+        possible = len(name) <= 40 and name[0] not in "._-"
+        found = account_name(typed)
+        assert found == (name if possible else "")
+        assert account_name(found) == found
+        assert account_name(name + chance.choice(blanks) + name) == ""
+
+
 async def test_one_address_cannot_try_many_accounts(browse: Browse) -> None:
     stranger = await browse()
     statuses = [(await stranger.sign_in(f"name{n}", "guess")).status for n in range(60)]
@@ -200,3 +240,41 @@ async def test_guesses_at_a_code_slow_down(signed_in: SignedIn, browse: Browse) 
     ]
     assert statuses[0] == 403
     assert statuses[-1] == 429
+
+
+_ELSEWHERE = (
+    {"Host": "ops.example.com"},
+    {"Host": "127.0.0.1.example.com"},
+    {"Host": "[::1"},
+    {"Host": ""},
+    {"X-Forwarded-For": "127.0.0.1"},
+    {"x-forwarded-proto": "http"},
+    {"Forwarded": "for=127.0.0.1"},
+)
+
+
+async def test_a_console_in_development_answers_this_machine_alone(
+    open_gateway: OpenGateway,
+) -> None:
+    async with (
+        open_gateway(ops={"port": 0, "development": True}) as gateway,
+        OperatorClient(gateway.console_url) as client,
+    ):
+        port = client.url.rpartition(":")[2]
+        for host in (f"localhost:{port}", "127.0.0.1", f"[::1]:{port}"):
+            assert (await client.get("/ops/sign-in", Host=host)).status == 200
+        for headers in _ELSEWHERE:
+            for path in ("/ops/sign-in", "/ops/static/ops.css", "/nothing"):
+                answer = await client.get(path, **headers)
+                assert (answer.status, "ops.development" in answer.text) == (403, True), headers
+
+
+async def test_a_welcome_link_leads_where_the_settings_say_whatever_was_asked_for(
+    signed_in: SignedIn,
+) -> None:
+    owner = await signed_in("ada", Role.OWNER)
+    page = await owner.get("/ops/operators")
+    fields = {"token": page.token, "request": page.request, "name": "bo", "role": "viewer"}
+    answer = await owner.post("/ops/operators", fields, Host="evil.example")
+    assert "https://ops.example.com/ops/welcome/" in answer.text
+    assert "evil.example" not in answer.text

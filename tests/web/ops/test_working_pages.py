@@ -18,7 +18,7 @@ from tests.conftest import OpenGateway, eventually
 from tests.panel_client import PanelClient
 from tests.sandbox_process import SandboxProcess
 from tests.web.ops.client import Answer, OperatorClient
-from tests.web.ops.conftest import SignedIn, sign_in_operator
+from tests.web.ops.conftest import OPS, SignedIn, sign_in_operator
 from tests.world import Customer, World
 
 _PAGES = (
@@ -103,7 +103,7 @@ async def test_a_large_credit_waits_for_another_operator(
 ) -> None:
     async with AsyncExitStack() as stack:
         limits = {"confirm_above": "50"}
-        gateway = await stack.enter_async_context(open_gateway(ops={"port": 0}, operators=limits))
+        gateway = await stack.enter_async_context(open_gateway(ops=OPS, operators=limits))
         ada, bo = [
             await stack.enter_async_context(
                 sign_in_operator(pool, gateway.console_url, name, Role.MANAGER)
