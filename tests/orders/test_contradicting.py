@@ -124,6 +124,26 @@ async def test_an_order_whose_first_attempt_runs_is_neither_sent_a_third_time_no
     await line.world.assert_sound()
 
 
+@pytest.mark.parametrize("second", [_REFUSED, _ABSENT], ids=["refused", "not sent"])
+async def test_a_late_answer_to_an_order_in_review_neither_pays_it_back_nor_sends_it_again(
+    line: Line, second: Outcome
+) -> None:
+    first = await _decided(line, _ABSENT)
+    again = await _claim(line)
+    await line.pool.execute("update orders set next_at = now() where state = 'sending'")
+    assert await freeze_forgotten(line.pool) == 1
+    assert await _record(line, first, _LATE) == 1
+    assert (await line.row(first.id))["state"] == OrderState.REVIEW
+    assert await line.attempts(first.id) == [AttemptState.NOT_SENT, AttemptState.UNKNOWN]
+    version = (await line.row(first.id))["version"]
+    await _record(line, again, second)
+    row = await line.row(first.id)
+    assert (row["state"], row["version"], row["refunded"]) == (OrderState.REVIEW, version, 0)
+    assert (await line.attempts(first.id))[0] == AttemptState.PLACED
+    assert await line.send() == []
+    await line.world.assert_sound()
+
+
 async def test_an_order_whose_first_attempt_runs_is_kept_when_the_second_is_found_absent(
     line: Line,
 ) -> None:

@@ -641,8 +641,7 @@ BUGS = (
     Bug(
         name="an order whose first attempt runs is sent a third time",
         file="gateway/orders/recording.py",
-        before="        if not isinstance(outcome, Placed) and "
-        "(kept := await taken_before(conn, order)):\n            return kept\n",
+        before="            if kept is not None:\n                return kept\n",
         after="",
         test=f"{_CONTRADICTING}"
         "::test_an_order_whose_first_attempt_runs_is_neither_sent_a_third_time_nor_paid_back",
@@ -651,10 +650,19 @@ BUGS = (
     Bug(
         name="an order whose first attempt runs is sent again when the second is absent",
         file="gateway/orders/reconciliation.py",
-        before="await taken_before(conn, order) or queued\n",
-        after="queued\n",
+        before="changes = queued if kept is None else kept\n",
+        after="changes = queued\n",
         test=f"{_CONTRADICTING}::test_an_order_whose_first_attempt_runs_is_kept_when_the_second_is"
         "_found_absent",
+        shows="assert",
+    ),
+    Bug(
+        name="an order in review whose first attempt runs is paid back by a late answer",
+        file="gateway/orders/recording.py",
+        before="            if kept is not None:\n",
+        after="            if kept:\n",
+        test=f"{_CONTRADICTING}::test_a_late_answer_to_an_order_in_review_neither_pays_it_back_nor"
+        "_sends_it_again",
         shows="assert",
     ),
     Bug(
