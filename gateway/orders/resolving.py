@@ -116,8 +116,22 @@ def _queued(case: Case) -> OrderChange:
             f"order {case.order.id} has posts that its upstream made, so it was placed: use "
             "--placed with its id, or --cancel"
         )
+    _require_none_taken(case)
     change = move(case.order, OrderState.QUEUED, "operator_not_placed")
     return replace(change, upstream_id=None, start_count=None, remains=None)
+
+
+def _require_none_taken(case: Case) -> None:
+    """An id that the order is not followed under says that an attempt decided otherwise runs."""
+    order = case.order
+    followed = (order.provider_id, order.upstream_id)
+    for attempt in case.attempts:
+        known = attempt.upstream_id is not None and attempt.ours
+        if known and (attempt.provider_id, attempt.upstream_id) != followed:
+            raise UserError(
+                f"attempt {attempt.number} was taken as {attempt.upstream_id}: use --placed "
+                f"{attempt.upstream_id}, or --cancel"
+            )
 
 
 def _canceled(case: Case) -> OrderChange:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.errors import UserError
 from gateway.metrics import CONTRADICTIONS
 from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.failover import Outcome
@@ -141,6 +142,28 @@ async def test_a_late_answer_to_an_order_in_review_neither_pays_it_back_nor_send
     assert (row["state"], row["version"], row["refunded"]) == (OrderState.REVIEW, version, 0)
     assert (await line.attempts(first.id))[0] == AttemptState.PLACED
     assert await line.send() == []
+    await line.world.assert_sound()
+
+
+async def _decide(line: Line, order: ClaimedOrder, word: Word) -> None:
+    await resolve_order(line.pool, order.id, word, BY_TEST, correction_ms=1)
+
+
+@pytest.mark.parametrize("second", [None, _LOST], ids=["alone", "the second in doubt"])
+async def test_an_order_that_was_taken_is_not_sent_again_on_an_operators_word(
+    line: Line, second: Outcome | None
+) -> None:
+    first = await _decided(line, _ABSENT)
+    again = await _claim(line) if second else None
+    await _record(line, first, _LATE)
+    if again and second:
+        await _record(line, again, second)
+    assert (await line.row(first.id))["state"] == OrderState.REVIEW
+    with pytest.raises(UserError, match=r"attempt 1 was taken as 77: use --placed 77, or --cancel"):
+        await _decide(line, first, Word(Decision.NOT_PLACED, "not seen there"))
+    assert await line.send() == []
+    await _decide(line, first, Word(Decision.CANCELED, "it took too long"))
+    assert await line.spent() == 0
     await line.world.assert_sound()
 
 
