@@ -12,7 +12,7 @@ class OrderAction(StrEnum):
     """What is done to an order."""
 
     CANCEL = "cancel"  # at once where it was not sent, else its upstream is asked
-    RESEND = "resend"  # now, where it is proved that nothing runs upstream
+    RESEND = "resend"  # one that waits is sent now
     RESOLVE = "resolve"  # a person decides about one in doubt or in review
     REFUND = "refund"  # an ended one: all of it, or what was not delivered
 

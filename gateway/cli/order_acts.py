@@ -32,7 +32,7 @@ def add_verbs(verbs: Any, flags: argparse.ArgumentParser) -> None:
     noted.add_argument("id", type=number)
     noted.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _note(a, p)))
     sent = verbs.add_parser(
-        "resend", parents=[flags, acting], help="send it now, where nothing can run upstream"
+        "resend", parents=[flags, acting], help="send an order that waits now, not later"
     )
     sent.add_argument("id", type=number)
     sent.set_defaults(

@@ -9,14 +9,17 @@ from gateway.errors import UserError
 from gateway.operators.acting import AlreadyDone
 from gateway.orders.bulk import find_orders, run_bulk
 from gateway.orders.operator_acts import act_on_order, add_note, effect_of
+from gateway.orders.operator_moves import resent
+from gateway.orders.resolving import Case
 from gateway.store import operator_actions
-from schemas.doubts import Decision
+from schemas.doubts import Decision, TriedAttempt
 from schemas.operators import Actor, Role, Subject, Warrant
 from schemas.order_search import OrderFilter
 from schemas.order_work import Deed, Effect, OrderAction, Result
-from schemas.orders import OrderState
+from schemas.orders import AttemptState, OrderState
 from tests.orders.fates import CHARGE
 from tests.orders.line import Line, faulty
+from tests.orders.making import an_order
 from tests.world import BY_TEST
 
 _MS = 3_600_000
@@ -72,6 +75,19 @@ async def test_an_order_in_doubt_is_not_sent_again_without_proof(line: Line) -> 
         await _do(line, order, RESEND)
     assert line.upstream_orders(link) == 1
     await line.world.assert_sound()
+
+
+@pytest.mark.parametrize("state", [OrderState.UNKNOWN, OrderState.REVIEW])
+def test_an_order_that_was_in_doubt_is_not_sent_again_whatever_its_attempts_prove(
+    state: OrderState,
+) -> None:
+    # As after `active_link_after_doubt`: the link is busy because of the attempt called absent.
+    tried = [
+        TriedAttempt(1, 1, "1", AttemptState.NOT_SENT, None),
+        TriedAttempt(2, 1, "1", AttemptState.REJECTED, None),
+    ]
+    with pytest.raises(UserError, match="may run at its upstream"):
+        resent(Case(an_order(state, upstream_id=None), tried))
 
 
 async def test_an_order_that_waits_is_sent_at_once(line: Line) -> None:

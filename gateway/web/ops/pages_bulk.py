@@ -29,7 +29,7 @@ _ROUTES = {
 }
 _WORDS = {
     "cancel": "cancel",
-    "resend": "send again where nothing runs upstream",
+    "resend": "send what waits now",
     "refund": "refund all of it",
     "resolve:not_placed": "resolve: the provider does not have it",
     "resolve:canceled": "resolve: canceled, pay all back",

@@ -68,7 +68,7 @@ class Deeds:
 def _deeds(state: OrderState) -> Deeds:
     return Deeds(
         cancel=state not in FINAL_STATES,
-        resend=state is OrderState.QUEUED or state in IN_DOUBT,
+        resend=state is OrderState.QUEUED,
         resolve=state in IN_DOUBT,
         refund=state in (OrderState.COMPLETED, OrderState.PARTIAL),
     )
@@ -144,7 +144,7 @@ async def cancel(visit: Visit) -> web.Response:
 
 
 async def resend(visit: Visit) -> web.Response:
-    """Send an order again, where that is safe."""
+    """Send an order that waits now."""
     return await _do(visit, Deed(OrderAction.RESEND))
 
 
