@@ -7,6 +7,7 @@ posts do not fit.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from gateway.errors import UserError
 from gateway.orders.lifecycle import is_package, move, refund_target
@@ -55,13 +56,29 @@ class Case:
         live = [a for a in kept if a.state in LIVE_ATTEMPTS]
         return (live or kept or list(self.attempts))[-1]
 
+    def named(self, upstream_id: str) -> TriedAttempt:
+        """The attempt that an upstream's id is about: the one that was given it, else ``attempt``.
+
+        The same number at two upstreams is two orders.
+        """
+        known = [a for a in self.attempts if a.upstream_id == upstream_id]
+        return known[-1] if known and self.attempt not in known else self.attempt
+
+
+class Fate(NamedTuple):
+    """What becomes of an attempt, and what its upstream calls it."""
+
+    number: int
+    state: AttemptState
+    upstream_id: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an operator's word does: moves of the order, one after the other, and of its attempt."""
+    """What an operator's word does: moves of the order and of its attempts, in their sequence."""
 
     changes: Sequence[OrderChange]
-    attempt: AttemptState | None = None
+    attempts: Sequence[Fate] = ()
 
 
 def resolve(case: Case, word: Word, *, correction_ms: int) -> Outcome:
@@ -75,7 +92,7 @@ def resolve(case: Case, word: Word, *, correction_ms: int) -> Outcome:
         case Decision.PLACED:
             if word.upstream_id is None or read_order_id(word.upstream_id) != word.upstream_id:
                 raise UserError(f"{word.upstream_id!r} is not an upstream's order id")
-            return Outcome([_placed(case, word.upstream_id)], AttemptState.PLACED)
+            return Outcome([_placed(case, word.upstream_id)], _taken(case, word.upstream_id))
         case Decision.NOT_PLACED:
             return Outcome([_queued(case)], _ended(case, AttemptState.NOT_SENT))
         case Decision.CANCELED:
@@ -92,16 +109,28 @@ def _reviewed(order: Order) -> list[OrderChange]:
     return [move(order, OrderState.REVIEW, "taken_over", next_in=None)]
 
 
-def _ended(case: Case, state: AttemptState, *, keep_known: bool = False) -> AttemptState | None:
-    """What becomes of a live attempt; None where there is none, or it stays known as it was."""
+def _ended(case: Case, state: AttemptState, *, keep_known: bool = False) -> list[Fate]:
+    """What becomes of a live attempt; nothing where there is none, or it stays known as it was."""
     attempt = case.attempt
     if attempt.state not in LIVE_ATTEMPTS or (keep_known and case.order.upstream_id is not None):
-        return None
-    return state
+        return []
+    return [Fate(attempt.number, state)]
+
+
+def _taken(case: Case, upstream_id: str) -> list[Fate]:
+    """The named attempt is the order's now. Another live one is given up first: one lives at most,
+    and what it may have made upstream is at our cost.
+    """
+    live, named = case.attempt, case.named(upstream_id)
+    fates = [Fate(named.number, AttemptState.PLACED, upstream_id)]
+    if live.number == named.number or live.state not in LIVE_ATTEMPTS:
+        return fates
+    known = live.upstream_id if live.ours else None
+    return [Fate(live.number, AttemptState.ABANDONED, known), *fates]
 
 
 def _placed(case: Case, upstream_id: str) -> OrderChange:
-    order, attempt = case.order, case.attempt
+    order, attempt = case.order, case.named(upstream_id)
     change = move(order, OrderState.PLACED, "operator_placed", upstream_id=upstream_id)
     here = (attempt.provider_id, attempt.upstream_service)
     if here == (order.provider_id, order.upstream_service):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.catalogue.upstreams import timeouts
 from gateway.errors import UserError
 from gateway.metrics import CONTRADICTIONS
 from gateway.orders.dispatch import freeze_forgotten
@@ -11,19 +12,20 @@ from gateway.orders.failover import Outcome
 from gateway.orders.reconciliation import Reconciler
 from gateway.orders.recording import Ended, Recorder
 from gateway.orders.replaying import Replays
-from gateway.orders.resolutions import resolve_order
+from gateway.orders.resolutions import require_known_upstream, resolve_order
 from gateway.orders.resolving import Word
 from gateway.orders.spooling import spooled_outcome
 from gateway.orders.unclaiming import give_back
 from gateway.spool import OUTCOME
 from gateway.store import doubts
 from providers.errors import Ambiguous, Rejected, Unavailable
+from providers.transport import Transport
 from schemas.config import ReconcileSettings
 from schemas.doubts import Decision, Finding, Verdict
 from schemas.orders import AttemptState, ClaimedOrder, OrderState
 from schemas.upstream import Exchange, Placed, RefusalGroup
 from tests.orders.line import DISPATCH, Line, faulty
-from tests.world import BY_TEST
+from tests.world import BY_TEST, KEYS
 
 _TOLD = Exchange(sent=True, elapsed_ms=1, status=200)
 _LATE = Placed("77", _TOLD)
@@ -164,6 +166,28 @@ async def test_an_order_that_was_taken_is_not_sent_again_on_an_operators_word(
     assert await line.send() == []
     await _decide(line, first, Word(Decision.CANCELED, "it took too long"))
     assert await line.spent() == 0
+    await line.world.assert_sound()
+
+
+async def test_a_decision_is_about_the_attempt_whose_id_it_names(line: Line) -> None:
+    first = await _decided(line, _ABSENT)
+    spare = await line.world.provider("http://127.0.0.1:1/", name="spare")
+    await line.pool.execute("update orders set provider_id = $1, next_at = now()", spare.id)
+    [again] = (await line.sender.claim(spare, 1)).orders
+    await _record(line, first, _LATE)
+    recorder = Recorder(line.pool, DISPATCH, line.spool, {})
+    await recorder.record(Ended(spare, again, _LOST))
+    assert await line.attempts(first.id) == [AttemptState.NOT_SENT, AttemptState.UNKNOWN]
+    # Nobody answers at the spare one: it is the first provider that is asked for its order.
+    async with Transport(timeouts(DISPATCH)) as transport:
+        with pytest.raises(UserError, match="sandbox does not have order 77"):
+            await require_known_upstream(line.pool, transport, KEYS, first.id, "77")
+    await _decide(line, first, Word(Decision.PLACED, "seen there", upstream_id="77"))
+    row = await line.row(first.id)
+    assert (row["state"], row["provider_id"]) == (OrderState.PLACED, line.provider.id)
+    assert await line.attempts(first.id) == [AttemptState.PLACED, AttemptState.ABANDONED]
+    owners = await line.pool.fetch("select provider_id, upstream_id from placement")
+    assert [tuple(row) for row in owners] == [(line.provider.id, "77")]
     await line.world.assert_sound()
 
 
