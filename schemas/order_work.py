@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from schemas.doubts import Decision
 from schemas.money import Micros
@@ -20,12 +21,21 @@ class OrderAction(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Deed:
     """What is done. ``decision`` is for ``resolve``; ``remains`` is what was not delivered, for a
-    refund (None is all of it) and for the decision ``partial``.
+    refund (None is all of it) and for the decision ``partial``. ``attempt`` is the number of the
+    order's last attempt when the operator looked, for ``resolve``; None where that is not known.
     """
 
     action: OrderAction
     decision: Decision | None = None
     remains: int | None = None
+    attempt: int | None = None
+
+
+class SeenOrder(NamedTuple):
+    """An order that an operator has looked at, and the number of its last attempt then."""
+
+    id: int
+    attempt: int
 
 
 class Result(StrEnum):

@@ -115,17 +115,17 @@ async def _bulk(arguments: argparse.Namespace, settings: Settings, pool: Pool) -
     deed, wanted, warrant = deed_of(arguments), filter_of(arguments), warrant_of(arguments)
     async with pool.acquire() as conn:
         await require_names(conn, wanted)
-    order_ids = await find_orders(pool, wanted)
+    seen = await find_orders(pool, wanted)
     if warrant.request is None:
         warrant = replace(warrant, request=str(uuid4()))
     if arguments.apply and arguments.background:
-        given = bulk_arguments(order_ids, deed)
+        given = bulk_arguments(seen, deed)
         show_asked(arguments, await ask_for_job(pool, JobKind.BULK, given, warrant))
         return 0
-    with ProgressBar(f"{deed.action}:", len(order_ids)) as progress:
+    with ProgressBar(f"{deed.action}:", len(seen)) as progress:
         done = await run_bulk(
             pool,
-            order_ids,
+            seen,
             deed,
             warrant if arguments.apply else None,
             correction_ms=settings.tracking.correction_ms,

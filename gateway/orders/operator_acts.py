@@ -111,7 +111,7 @@ def _act(change: OrderChange, deed: Deed, warrant: Warrant) -> Act:
 
 def _word(deed: Deed, reason: str) -> Word:
     assert deed.decision is not None
-    return Word(deed.decision, reason, remains=deed.remains)
+    return Word(deed.decision, reason, remains=deed.remains, attempt=deed.attempt)
 
 
 async def _resolve(

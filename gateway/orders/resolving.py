@@ -29,12 +29,17 @@ IN_DOUBT = frozenset({OrderState.UNKNOWN, OrderState.REVIEW})
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """An operator's word. ``upstream_id`` is for ``placed``, ``remains`` for ``partial``."""
+    """An operator's word. ``upstream_id`` is for ``placed``, ``remains`` for ``partial``.
+
+    ``attempt`` is the number of the order's last attempt when the operator looked; None where
+    that is not known.
+    """
 
     decision: Decision
     reason: str
     upstream_id: str | None = None
     remains: int | None = None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,11 @@ def resolve(case: Case, word: Word, *, correction_ms: int) -> Outcome:
         UserError: when that cannot be; the message says what can.
     """
     order = case.order
+    if word.attempt not in (None, order.attempts):
+        raise UserError(
+            f"order {order.id} is at attempt {order.attempts}, not {word.attempt}: it was sent "
+            "again since: look again"
+        )
     match word.decision:
         case Decision.PLACED:
             if word.upstream_id is None or read_order_id(word.upstream_id) != word.upstream_id:

@@ -252,7 +252,9 @@ async def list_tried_attempts(conn: Connection, order_id: int) -> list[TriedAtte
              from attempt a where a.order_id = $1 order by a.number""",
         order_id,
     )
-    return [TriedAttempt(*row[:3], AttemptState(row[3]), *row[4:]) for row in rows]
+    return [
+        TriedAttempt(row[0], row[1], row[2], AttemptState(row[3]), row[4], row[5]) for row in rows
+    ]
 
 
 async def get_owner(conn: Connection, provider_id: int, upstream_id: str) -> int | None:

@@ -130,7 +130,7 @@ async def test_a_bulk_does_what_it_has_shown_and_nothing_twice(line: Line) -> No
     await line.send(1)
     wanted = OrderFilter(reseller=line.customer.name)
     found = await find_orders(line.pool, wanted)
-    assert found == waiting
+    assert found == [(waiting[0], 1), *((order, 0) for order in waiting[1:])]
     shown = await run_bulk(line.pool, found, CANCEL, None, correction_ms=_MS)
     assert (shown.refund, await line.spent()) == (2 * CHARGE, 3 * CHARGE)
     told: list[int] = []
@@ -150,11 +150,29 @@ async def test_a_bulk_of_resolutions_pays_each_back(line: Line) -> None:
     await line.send()
     deed = Deed(OrderAction.RESOLVE, Decision.CANCELED)
     found = await find_orders(line.pool, OrderFilter(states=(OrderState.UNKNOWN,)))
-    assert found == made
+    assert found == [(order, 1) for order in made]
     shown = await run_bulk(line.pool, found, deed, None, correction_ms=_MS)
     done = await run_bulk(line.pool, found, deed, BY_TEST, correction_ms=_MS)
     assert shown == done
     assert (done.refund, await line.spent()) == (2 * CHARGE, 0)
+    await line.world.assert_sound()
+
+
+async def test_a_bulk_decides_about_no_attempt_that_was_not_seen(line: Line) -> None:
+    [order] = await line.place(faulty("reset-after"))
+    await line.send()
+    seen = await find_orders(line.pool, OrderFilter(states=(OrderState.UNKNOWN,)))
+    await _do(line, order, Deed(OrderAction.RESOLVE, Decision.NOT_PLACED))
+    await line.send()
+    assert (await line.row(order))["state"] == OrderState.UNKNOWN
+    for decision in (Decision.CANCELED, Decision.NOT_PLACED):
+        deed = Deed(OrderAction.RESOLVE, decision)
+        for warrant in (None, BY_TEST):
+            done = await run_bulk(line.pool, seen, deed, warrant, correction_ms=_MS)
+            [effect] = done.effects
+            assert effect.result is Result.REFUSED
+            assert "it was sent again since: look again" in str(effect.why)
+    assert await line.spent() == CHARGE
     await line.world.assert_sound()
 
 

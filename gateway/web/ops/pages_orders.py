@@ -21,6 +21,7 @@ from gateway.store import (
     refills,
     schedules,
 )
+from gateway.web.ops.fields import number_of
 from gateway.web.ops.order_fields import filter_of
 from gateway.web.ops.visit import NotFound, Visit
 from gateway.web.ops.words import plain
@@ -209,7 +210,10 @@ def _word(visit: Visit) -> Word:
             raise UserError("say how much was not delivered, as a whole number")
         remains = int(text)
     placed = upstream_id if decision is Decision.PLACED else None
-    return Word(decision, reason, upstream_id=placed, remains=remains)
+    attempt = number_of(form, "attempt", "Attempt")
+    if attempt is None:
+        raise UserError("look at the order first: a decision is about the attempt that was seen")
+    return Word(decision, reason, upstream_id=placed, remains=remains, attempt=attempt)
 
 
 async def _require_there(visit: Visit, number: int, upstream_id: str) -> None:
