@@ -43,6 +43,7 @@ class Result(StrEnum):
 
     DONE = "done"
     ASKED = "asked"  # the upstream is asked; money moves when the order ends there
+    STOPPED = "stopped"  # no further runs are made, and their price is paid back
     UNCHANGED = "unchanged"  # it is so already
     REFUSED = "refused"  # it cannot be, and ``why`` says so
 

@@ -1,4 +1,4 @@
-"""``smm-gateway order note``, ``resend``, ``refund`` and ``bulk``: what operators do to orders."""
+"""``smm-gateway order note``, ``cancel``, ``resend``, ``refund`` and ``bulk``: acting on orders."""
 
 import argparse
 from dataclasses import replace
@@ -31,6 +31,13 @@ def add_verbs(verbs: Any, flags: argparse.ArgumentParser) -> None:
     noted = verbs.add_parser("note", parents=[flags, why], help="keep the --reason with an order")
     noted.add_argument("id", type=number)
     noted.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _note(a, p)))
+    stopped = verbs.add_parser(
+        "cancel", parents=[flags, why], help="cancel an order, or ask its upstream to"
+    )
+    stopped.add_argument("id", type=number)
+    stopped.set_defaults(
+        run=lambda a: run_with_database(a, lambda s, p: _act(a, s, p, Deed(OrderAction.CANCEL)))
+    )
     sent = verbs.add_parser(
         "resend", parents=[flags, acting], help="send an order that waits now, not later"
     )
@@ -90,6 +97,8 @@ async def _act(arguments: argparse.Namespace, settings: Settings, pool: Pool, de
         warrant_of(arguments),
         correction_ms=settings.tracking.correction_ms,
     )
+    if effect.result is Result.REFUSED:
+        raise UserError(f"{effect.why}: see `smm-gateway order show {arguments.id}`")
     show(arguments, _row(effect))
     return 0
 

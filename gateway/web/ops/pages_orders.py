@@ -120,6 +120,8 @@ def told(effect: Effect) -> str:
         raise UserError(effect.why or "that cannot be done to this order")
     if effect.result is Result.ASKED:
         return "Its upstream is asked; money moves when the order ends there."
+    if effect.result is Result.STOPPED:
+        return "No further runs are made, and their price is paid back."
     if effect.result is Result.UNCHANGED:
         return "It is so already: nothing was changed."
     state = plain(str(effect.after))
