@@ -666,6 +666,32 @@ BUGS = (
         shows="assert",
     ),
     Bug(
+        name="an order that was taken is sent again on an operator's word",
+        file="gateway/orders/resolving.py",
+        before="    _require_none_taken(case)\n",
+        after="",
+        test=f"{_CONTRADICTING}::test_an_order_that_was_taken_is_not_sent_again_on_an_operators"
+        "_word",
+        shows="DID NOT RAISE",
+    ),
+    Bug(
+        name="a decision is written to another attempt than the one whose id it names",
+        file="gateway/orders/resolving.py",
+        before="return known[-1] if known and self.attempt not in known else self.attempt",
+        after="return self.attempt",
+        test=f"{_CONTRADICTING}::test_a_decision_is_about_the_attempt_whose_id_it_names",
+        shows="assert",
+    ),
+    Bug(
+        name="an operator decides about an attempt that was not seen",
+        file="gateway/orders/bulk.py",
+        before="one = replace(deed, attempt=attempt)",
+        after="one = deed",
+        test="tests/orders/test_operator_acts.py"
+        "::test_a_bulk_decides_about_no_attempt_that_was_not_seen",
+        shows="Result.DONE",
+    ),
+    Bug(
         name="an outcome that a defect keeps from the database is thrown away",
         file="gateway/orders/replaying.py",
         before="            await self._spool.set_aside(entry, _reason(error))\n",
