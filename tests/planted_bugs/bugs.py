@@ -680,7 +680,7 @@ BUGS = (
         before="return known[-1] if known and self.attempt not in known else self.attempt",
         after="return self.attempt",
         test=f"{_CONTRADICTING}::test_a_decision_is_about_the_attempt_whose_id_it_names",
-        shows="assert",
+        shows="spare cannot be asked for 77",
     ),
     Bug(
         name="an operator decides about an attempt that was not seen",
