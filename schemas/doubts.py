@@ -88,13 +88,17 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TriedAttempt:
-    """One submission of an order, as the resolution of a doubt needs it."""
+    """One submission of an order, as the resolution of a doubt needs it.
+
+    ``ours`` is False where the upstream gave it the id of another order of ours.
+    """
 
     number: int
     provider_id: int
     upstream_service: str
     state: AttemptState
     upstream_id: str | None
+    ours: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from schemas.doubts import Decision
 from schemas.money import Micros
@@ -12,7 +13,7 @@ class OrderAction(StrEnum):
     """What is done to an order."""
 
     CANCEL = "cancel"  # at once where it was not sent, else its upstream is asked
-    RESEND = "resend"  # now, where it is proved that nothing runs upstream
+    RESEND = "resend"  # one that waits is sent now
     RESOLVE = "resolve"  # a person decides about one in doubt or in review
     REFUND = "refund"  # an ended one: all of it, or what was not delivered
 
@@ -20,12 +21,21 @@ class OrderAction(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Deed:
     """What is done. ``decision`` is for ``resolve``; ``remains`` is what was not delivered, for a
-    refund (None is all of it) and for the decision ``partial``.
+    refund (None is all of it) and for the decision ``partial``. ``attempt`` is the number of the
+    order's last attempt when the operator looked, for ``resolve``; None where that is not known.
     """
 
     action: OrderAction
     decision: Decision | None = None
     remains: int | None = None
+    attempt: int | None = None
+
+
+class SeenOrder(NamedTuple):
+    """An order that an operator has looked at, and the number of its last attempt then."""
+
+    id: int
+    attempt: int
 
 
 class Result(StrEnum):
@@ -33,6 +43,7 @@ class Result(StrEnum):
 
     DONE = "done"
     ASKED = "asked"  # the upstream is asked; money moves when the order ends there
+    STOPPED = "stopped"  # no further runs are made, and their price is paid back
     UNCHANGED = "unchanged"  # it is so already
     REFUSED = "refused"  # it cannot be, and ``why`` says so
 

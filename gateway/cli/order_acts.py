@@ -1,4 +1,4 @@
-"""``smm-gateway order note``, ``resend``, ``refund`` and ``bulk``: what operators do to orders."""
+"""``smm-gateway order note``, ``cancel``, ``resend``, ``refund`` and ``bulk``: acting on orders."""
 
 import argparse
 from dataclasses import replace
@@ -31,8 +31,15 @@ def add_verbs(verbs: Any, flags: argparse.ArgumentParser) -> None:
     noted = verbs.add_parser("note", parents=[flags, why], help="keep the --reason with an order")
     noted.add_argument("id", type=number)
     noted.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _note(a, p)))
+    stopped = verbs.add_parser(
+        "cancel", parents=[flags, why], help="cancel an order, or ask its upstream to"
+    )
+    stopped.add_argument("id", type=number)
+    stopped.set_defaults(
+        run=lambda a: run_with_database(a, lambda s, p: _act(a, s, p, Deed(OrderAction.CANCEL)))
+    )
     sent = verbs.add_parser(
-        "resend", parents=[flags, acting], help="send it now, where nothing can run upstream"
+        "resend", parents=[flags, acting], help="send an order that waits now, not later"
     )
     sent.add_argument("id", type=number)
     sent.set_defaults(
@@ -90,6 +97,8 @@ async def _act(arguments: argparse.Namespace, settings: Settings, pool: Pool, de
         warrant_of(arguments),
         correction_ms=settings.tracking.correction_ms,
     )
+    if effect.result is Result.REFUSED:
+        raise UserError(f"{effect.why}: see `smm-gateway order show {arguments.id}`")
     show(arguments, _row(effect))
     return 0
 
@@ -115,17 +124,17 @@ async def _bulk(arguments: argparse.Namespace, settings: Settings, pool: Pool) -
     deed, wanted, warrant = deed_of(arguments), filter_of(arguments), warrant_of(arguments)
     async with pool.acquire() as conn:
         await require_names(conn, wanted)
-    order_ids = await find_orders(pool, wanted)
+    seen = await find_orders(pool, wanted)
     if warrant.request is None:
         warrant = replace(warrant, request=str(uuid4()))
     if arguments.apply and arguments.background:
-        given = bulk_arguments(order_ids, deed)
+        given = bulk_arguments(seen, deed)
         show_asked(arguments, await ask_for_job(pool, JobKind.BULK, given, warrant))
         return 0
-    with ProgressBar(f"{deed.action}:", len(order_ids)) as progress:
+    with ProgressBar(f"{deed.action}:", len(seen)) as progress:
         done = await run_bulk(
             pool,
-            order_ids,
+            seen,
             deed,
             warrant if arguments.apply else None,
             correction_ms=settings.tracking.correction_ms,

@@ -8,17 +8,8 @@ from gateway.cli import order_acts
 from gateway.cli.by_hand import add_report_command
 from gateway.cli.order_filters import filter_flags, filter_of, require_names
 from gateway.cli.refills import refill_row
-from gateway.cli.session import (
-    acting_flags,
-    number,
-    printing_flags,
-    run_with_database,
-    show,
-    warrant_of,
-)
+from gateway.cli.session import number, printing_flags, run_with_database, show
 from gateway.errors import UserError
-from gateway.orders.cancellations import request_cancels
-from gateway.orders.cancelling import Step
 from gateway.store import attempts, cancellations, refills, schedules
 from gateway.store import order_search as store
 from gateway.store.connection import Pool
@@ -36,11 +27,6 @@ def add_commands(commands: Any) -> None:
     shown = verbs.add_parser("show", parents=[flags], help="one order with its attempts")
     shown.add_argument("id", type=number)
     shown.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _show(a, p)))
-    stopped = verbs.add_parser(
-        "cancel", parents=[flags, acting_flags()], help="cancel an order, or ask its upstream to"
-    )
-    stopped.add_argument("id", type=number)
-    stopped.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _cancel(a, p)))
     listed = verbs.add_parser(
         "list", parents=[flags, filter_flags()], help="orders that are looked for, the newest first"
     )
@@ -146,27 +132,6 @@ async def _show(arguments: argparse.Namespace, pool: Pool) -> int:
 def _print_rows(name: str, rows: Iterable[Mapping[str, object]]) -> None:
     for row in rows:
         print(f"{name:<11} ", "  ".join(f"{k}={v}" for k, v in row.items() if v is not None))
-
-
-async def _cancel(arguments: argparse.Namespace, pool: Pool) -> int:
-    done = await request_cancels(pool, warrant_of(arguments), [arguments.id])
-    if refusal := done.refused.get(arguments.id):
-        raise UserError(
-            f"order {arguments.id} was not canceled ({refusal}): "
-            f"see `smm-gateway order show {arguments.id}`"
-        )
-    said = {
-        Step.AT_ONCE: "canceled, all is refunded",
-        Step.STOPPED: "no further runs are made, and their price is refunded",
-        Step.STORED: "stored: its upstream is asked, and money moves when the order ends there",
-    }
-    step = done.steps[arguments.id]
-    show(
-        arguments,
-        {"order": arguments.id, "cancel": step},
-        text=lambda: f"order {arguments.id}: {said[step]}",
-    )
-    return 0
 
 
 async def _list(arguments: argparse.Namespace, pool: Pool) -> int:

@@ -55,6 +55,12 @@ def add_commands(commands: Any) -> None:
     resolved.add_argument(
         "--unchecked", action="store_true", help="take --placed without asking the upstream"
     )
+    resolved.add_argument(
+        "--attempt",
+        type=number,
+        metavar="N",
+        help="the last attempt that you saw: refused if it was sent again since",
+    )
     resolved.set_defaults(run=lambda a: run_with_database(a, lambda s, p: _resolve(a, s, p)))
 
 
@@ -189,13 +195,16 @@ def _word(arguments: argparse.Namespace) -> Word:
         raise UserError("a decision needs a reason: --reason TEXT")
     if arguments.unchecked and arguments.placed is None:
         raise UserError("--unchecked goes with --placed")
+    seen: int | None = arguments.attempt
     if arguments.placed is not None:
-        return Word(Decision.PLACED, reason, upstream_id=arguments.placed.strip())
+        placed = arguments.placed.strip()
+        return Word(Decision.PLACED, reason, upstream_id=placed, attempt=seen)
     if arguments.partial is not None:
-        return Word(Decision.PARTIAL, reason, remains=arguments.partial)
+        return Word(Decision.PARTIAL, reason, remains=arguments.partial, attempt=seen)
     if arguments.not_placed:
-        return Word(Decision.NOT_PLACED, reason)
-    return Word(Decision.CANCELED if arguments.cancel else Decision.COMPLETED, reason)
+        return Word(Decision.NOT_PLACED, reason, attempt=seen)
+    decision = Decision.CANCELED if arguments.cancel else Decision.COMPLETED
+    return Word(decision, reason, attempt=seen)
 
 
 async def _resolve(arguments: argparse.Namespace, settings: Settings, pool: Pool) -> int:

@@ -1,6 +1,6 @@
 """What each kind of job does: the same use cases as the commands."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import date
@@ -21,15 +21,15 @@ from providers.errors import ProviderError
 from schemas.config import SettingsModel
 from schemas.doubts import Decision
 from schemas.jobs import Job, JobKind
-from schemas.order_work import Deed, OrderAction
+from schemas.order_work import Deed, OrderAction, SeenOrder
 from schemas.providers import ProviderRecord
 from schemas.reports import Dimension, Period
 
 
-def bulk_arguments(order_ids: list[int], deed: Deed) -> dict[str, Any]:
-    """A bulk as a job: these orders, whatever becomes of the filter that found them."""
+def bulk_arguments(seen: Sequence[SeenOrder], deed: Deed) -> dict[str, Any]:
+    """A bulk as a job: these orders as they were seen, whatever the filter finds later."""
     return {
-        "orders": order_ids,
+        "orders": [list(order) for order in seen],
         "action": deed.action,
         "decision": deed.decision,
         "remains": deed.remains,
@@ -65,14 +65,14 @@ class JobKinds:
         given = job.arguments
         decision = Decision(given["decision"]) if given["decision"] else None
         deed = Deed(OrderAction(given["action"]), decision, given["remains"])
-        order_ids: list[int] = given["orders"]
+        seen = [SeenOrder(*order) for order in given["orders"]]
         done = await run_bulk(
             self._pool,
-            order_ids,
+            seen,
             deed,
             job.warrant,
             correction_ms=self._settings.tracking.correction_ms,
-            tell=lambda number: tell(number, len(order_ids)),
+            tell=lambda number: tell(number, len(seen)),
         )
         return bulk_result(done)
 

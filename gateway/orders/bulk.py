@@ -15,7 +15,7 @@ from gateway.store.connection import Pool
 from schemas.money import Micros
 from schemas.operators import Warrant
 from schemas.order_search import OrderFilter
-from schemas.order_work import Deed, Effect, Result
+from schemas.order_work import Deed, Effect, Result, SeenOrder
 
 #: So many orders are acted on at once at most; more is two filters.
 MOST_ORDERS = 10_000
@@ -39,19 +39,19 @@ class Bulk:
         return dict(Counter(effect.result for effect in self.effects))
 
 
-async def find_orders(pool: Pool, wanted: OrderFilter) -> list[int]:
-    """The ids of the orders that a bulk is for, the oldest first.
+async def find_orders(pool: Pool, wanted: OrderFilter) -> list[SeenOrder]:
+    """The orders that a bulk is for, as they are now, the oldest first.
 
     Raises:
         UserError: for a filter that names nothing, or means too many orders.
     """
     if not wanted.narrow:
         raise UserError("say which orders: a bulk action needs at least one filter")
-    found: list[int] = []
+    found: list[SeenOrder] = []
     async with pool.acquire() as conn:
         while len(found) <= MOST_ORDERS:
-            last = found[-1] if found else 0
-            page = await store.list_found_ids(conn, wanted, after_id=last, limit=_PAGE)
+            last = found[-1].id if found else 0
+            page = await store.list_seen_orders(conn, wanted, after_id=last, limit=_PAGE)
             found += page
             if len(page) < _PAGE:
                 return found
@@ -60,7 +60,7 @@ async def find_orders(pool: Pool, wanted: OrderFilter) -> list[int]:
 
 async def run_bulk(
     pool: Pool,
-    order_ids: Sequence[int],
+    seen: Sequence[SeenOrder],
     deed: Deed,
     warrant: Warrant | None,
     *,
@@ -69,12 +69,14 @@ async def run_bulk(
 ) -> Bulk:
     """Do something to each of the orders; without a ``warrant`` say what it would do.
 
+    What is decided of an order holds for it as it was seen: one that was sent again is left out.
     ``tell`` hears after each order how many are done.
     """
     effects: list[Effect] = []
-    for order_id in order_ids:
+    for order_id, attempt in seen:
         own = None if warrant is None else _own(warrant, order_id)
-        effects.append(await effect_of(pool, order_id, deed, own, correction_ms=correction_ms))
+        one = replace(deed, attempt=attempt)
+        effects.append(await effect_of(pool, order_id, one, own, correction_ms=correction_ms))
         tell(len(effects))
     return Bulk(tuple(effects))
 

@@ -56,24 +56,25 @@ async def contradict(
     return [move(order, OrderState.REVIEW, "answer_contradicts", next_in=None)]
 
 
-async def taken_before(conn: Connection, order: Order) -> list[OrderChange]:
+async def taken_before(conn: Connection, order: Order) -> list[OrderChange] | None:
     """Into review with an order, when an upstream took one of its attempts before the last one.
 
     For an order whose last attempt was not taken, or is in doubt, under its lock: it must neither
-    be sent again nor paid back. Empty where nothing was taken. An attempt that was is live again
-    unless the last one may be.
+    be sent again nor paid back. None where nothing was taken; no changes where something was and
+    the order is in review already. An attempt that was taken is live again unless the last one
+    may be.
     """
-    if order.state is OrderState.REVIEW:
-        return []
     tried = await doubts.list_tried_attempts(conn, order.id)
     taken = [one for one in tried if one.upstream_id and one.state not in LIVE_ATTEMPTS]
     if not taken:
-        return []
+        return None
     if not any(one.state in LIVE_ATTEMPTS for one in tried):
         number, upstream_id = taken[-1].number, taken[-1].upstream_id
         await doubts.set_attempt_decided(
             conn, order.id, number, AttemptState.PLACED, upstream_id, _LATE
         )
+    if order.state is OrderState.REVIEW:
+        return []
     return [move(order, OrderState.REVIEW, "answer_contradicts", next_in=None)]
 
 

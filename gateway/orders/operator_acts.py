@@ -124,7 +124,7 @@ def _act(change: OrderChange, deed: Deed, warrant: Warrant) -> Act:
 
 def _word(deed: Deed, reason: str) -> Word:
     assert deed.decision is not None
-    return Word(deed.decision, reason, remains=deed.remains)
+    return Word(deed.decision, reason, remains=deed.remains, attempt=deed.attempt)
 
 
 async def _resolve(
@@ -142,10 +142,7 @@ async def _cancel(pool: Pool, order_id: int, warrant: Warrant) -> Effect:
     done = await request_cancels(pool, warrant, [order_id])
     if refusal := done.refused.get(order_id):
         return _not_canceled(before, refusal)
-    if done.steps[order_id] is not Step.AT_ONCE:
-        return Effect(order_id, Result.ASKED, before.state, before.state)
-    owed = before.charge - before.refunded
-    return Effect(order_id, Result.DONE, before.state, OrderState.CANCELED, owed)
+    return _effect_of_step(before, done.steps[order_id])
 
 
 async def _effect_of_cancel(conn: Connection, order: Order) -> Effect:
@@ -154,8 +151,13 @@ async def _effect_of_cancel(conn: Connection, order: Order) -> Effect:
         step = step_of(order, terms[order.id], by_operator=True)
     except PanelError as refusal:
         return _not_canceled(order, str(refusal))
+    return _effect_of_step(order, step)
+
+
+def _effect_of_step(order: Order, step: Step) -> Effect:
     if step is not Step.AT_ONCE:
-        return Effect(order.id, Result.ASKED, order.state, order.state)
+        result = Result.STOPPED if step is Step.STOPPED else Result.ASKED
+        return Effect(order.id, result, order.state, order.state)
     owed = order.charge - order.refunded
     return Effect(order.id, Result.DONE, order.state, OrderState.CANCELED, owed)
 

@@ -8,35 +8,30 @@ from gateway.errors import UserError
 from gateway.orders.lifecycle import is_package, move, refund_target, unchanged
 from gateway.orders.resolving import IN_DOUBT, Case
 from schemas.money import refund_due
-from schemas.orders import AttemptState, Order, OrderChange, OrderState
+from schemas.orders import Order, OrderChange, OrderState
 
-#: Attempts that prove that their upstream made nothing of the order.
-_PROVED = frozenset({AttemptState.REJECTED, AttemptState.NOT_SENT})
 _REFUNDABLE = frozenset({OrderState.COMPLETED, OrderState.PARTIAL})
 
 
 def resent(case: Case) -> OrderChange:
-    """Have an order sent now, where every attempt proves that nothing runs upstream.
+    """Have an order that waits sent now instead of later.
+
+    Only those that wait: an order that was in doubt may run although every attempt is called
+    refused or absent, and what is done about it is decided in ``resolving``.
 
     Raises:
-        UserError: when something may run there, or the order has ended; the message says what can
-            be done.
+        UserError: when something may run upstream, or the order has ended; the message says what
+            can be done.
     """
     order = case.order
     if order.state is OrderState.QUEUED:
         return unchanged(order, next_in=0)
-    if order.state not in IN_DOUBT:
-        raise UserError(
-            f"order {order.id} is {order.state}: only orders that wait, or are in doubt, are sent "
-            "again"
-        )
-    proved = all(attempt.state in _PROVED for attempt in case.attempts)
-    if not proved or order.upstream_id is not None or case.runs:
+    if order.state in IN_DOUBT:
         raise UserError(
             f"order {order.id} may run at its upstream: look there, then use `smm-gateway review "
             f"resolve {order.id}` with --placed or --not-placed"
         )
-    return move(order, OrderState.QUEUED, "operator_resent")
+    raise UserError(f"order {order.id} is {order.state}: only orders that wait are sent again")
 
 
 def refunded(case: Case, remains: int | None, *, correction_ms: int) -> OrderChange | None:

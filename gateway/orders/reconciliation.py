@@ -234,8 +234,9 @@ class Reconciler:
                 await doubts.set_attempt_decided(
                     conn, order.id, doubt.attempt, absent, None, verdict.cause
                 )
+                kept = await taken_before(conn, order)
                 queued = [move(order, OrderState.QUEUED, verdict.cause)]
-                changes = await taken_before(conn, order) or queued
+                changes = queued if kept is None else kept
             elif finding is Finding.REVIEW:
                 changes = [move(order, OrderState.REVIEW, verdict.cause, next_in=None)]
             await write_changes(conn, changes)

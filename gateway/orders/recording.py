@@ -187,8 +187,10 @@ class Recorder:
     ) -> Sequence[OrderChange]:
         if isinstance(outcome, Placed) and order.id not in taken:
             return [move(order, OrderState.REVIEW, "upstream_id_reused")]
-        if not isinstance(outcome, Placed) and (kept := await taken_before(conn, order)):
-            return kept
+        if not isinstance(outcome, Placed):
+            kept = await taken_before(conn, order)
+            if kept is not None:
+                return kept
         return after_attempt(order, outcome, self._settings, await self._ways(conn, order, outcome))
 
     async def _ways(self, conn: Connection, order: Order, outcome: Outcome) -> Ways:

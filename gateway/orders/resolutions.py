@@ -19,7 +19,7 @@ from providers.transport import Transport
 from schemas.doubts import Decision, ResolutionRecord
 from schemas.money import Micros, format_amount
 from schemas.operators import Act, Subject, Warrant
-from schemas.orders import AttemptState, Order, OrderState, Placement
+from schemas.orders import Order, OrderState, Placement
 
 log = structlog.get_logger()
 
@@ -111,18 +111,18 @@ def _require_same(order: Order, made: list[ResolutionRecord], word: Word) -> Non
 
 
 async def _write(conn: Connection, case: Case, outcome: Outcome, word: Word) -> None:
-    order, attempt = case.order, case.attempt
+    order = case.order
     if word.decision is Decision.PLACED:
         assert word.upstream_id is not None
-        placement = Placement(attempt.provider_id, word.upstream_id, order.id)
+        provider_id = case.named(word.upstream_id).provider_id
+        placement = Placement(provider_id, word.upstream_id, order.id)
         if not await attempts.insert_placements(conn, [placement]):
-            owner = await doubts.get_owner(conn, attempt.provider_id, word.upstream_id)
+            owner = await doubts.get_owner(conn, provider_id, word.upstream_id)
             raise UserError(f"{word.upstream_id} is order {owner} already: look for another id")
-    if outcome.attempt is not None:
-        upstream_id = word.upstream_id if outcome.attempt is AttemptState.PLACED else None
-        reason = f"resolved as {word.decision}"
+    reason = f"resolved as {word.decision}"
+    for fate in outcome.attempts:
         await doubts.set_attempt_decided(
-            conn, order.id, attempt.number, outcome.attempt, upstream_id, reason
+            conn, order.id, fate.number, fate.state, fate.upstream_id, reason
         )
     for change in outcome.changes:  # of one order, one after the other
         await write_changes(conn, [change])
@@ -135,7 +135,7 @@ async def _write(conn: Connection, case: Case, outcome: Outcome, word: Word) -> 
 async def require_known_upstream(
     pool: Pool, transport: Transport, keys: MasterKeys, order_id: int, upstream_id: str
 ) -> None:
-    """Ask the upstream whether it has the order that an operator names.
+    """Ask the upstream of the attempt that it is about whether it has the order that is named.
 
     Raises:
         UserError: when it does not, or does not answer; and when the order is another one's.
@@ -144,7 +144,7 @@ async def require_known_upstream(
         case = await lock_case(conn, order_id)
         if case.order.state not in IN_DOUBT:
             return  # what was resolved is not asked for again
-        provider_id = case.attempt.provider_id
+        provider_id = case.named(upstream_id).provider_id
         owner = await doubts.get_owner(conn, provider_id, upstream_id)
         record = await providers.get_provider_by_id(conn, provider_id)
     if owner not in (None, order_id):

@@ -7,6 +7,7 @@ posts do not fit.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from gateway.errors import UserError
 from gateway.orders.lifecycle import is_package, move, refund_target
@@ -28,12 +29,17 @@ IN_DOUBT = frozenset({OrderState.UNKNOWN, OrderState.REVIEW})
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """An operator's word. ``upstream_id`` is for ``placed``, ``remains`` for ``partial``."""
+    """An operator's word. ``upstream_id`` is for ``placed``, ``remains`` for ``partial``.
+
+    ``attempt`` is the number of the order's last attempt when the operator looked; None where
+    that is not known.
+    """
 
     decision: Decision
     reason: str
     upstream_id: str | None = None
     remains: int | None = None
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +61,29 @@ class Case:
         live = [a for a in kept if a.state in LIVE_ATTEMPTS]
         return (live or kept or list(self.attempts))[-1]
 
+    def named(self, upstream_id: str) -> TriedAttempt:
+        """The attempt that an upstream's id is about: the one that was given it, else ``attempt``.
+
+        The same number at two upstreams is two orders.
+        """
+        known = [a for a in self.attempts if a.upstream_id == upstream_id]
+        return known[-1] if known and self.attempt not in known else self.attempt
+
+
+class Fate(NamedTuple):
+    """What becomes of an attempt, and what its upstream calls it."""
+
+    number: int
+    state: AttemptState
+    upstream_id: str | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an operator's word does: moves of the order, one after the other, and of its attempt."""
+    """What an operator's word does: moves of the order and of its attempts, in their sequence."""
 
     changes: Sequence[OrderChange]
-    attempt: AttemptState | None = None
+    attempts: Sequence[Fate] = ()
 
 
 def resolve(case: Case, word: Word, *, correction_ms: int) -> Outcome:
@@ -71,11 +93,16 @@ def resolve(case: Case, word: Word, *, correction_ms: int) -> Outcome:
         UserError: when that cannot be; the message says what can.
     """
     order = case.order
+    if word.attempt not in (None, order.attempts):
+        raise UserError(
+            f"order {order.id} is at attempt {order.attempts}, not {word.attempt}: it was sent "
+            "again since: look again"
+        )
     match word.decision:
         case Decision.PLACED:
             if word.upstream_id is None or read_order_id(word.upstream_id) != word.upstream_id:
                 raise UserError(f"{word.upstream_id!r} is not an upstream's order id")
-            return Outcome([_placed(case, word.upstream_id)], AttemptState.PLACED)
+            return Outcome([_placed(case, word.upstream_id)], _taken(case, word.upstream_id))
         case Decision.NOT_PLACED:
             return Outcome([_queued(case)], _ended(case, AttemptState.NOT_SENT))
         case Decision.CANCELED:
@@ -92,16 +119,28 @@ def _reviewed(order: Order) -> list[OrderChange]:
     return [move(order, OrderState.REVIEW, "taken_over", next_in=None)]
 
 
-def _ended(case: Case, state: AttemptState, *, keep_known: bool = False) -> AttemptState | None:
-    """What becomes of a live attempt; None where there is none, or it stays known as it was."""
+def _ended(case: Case, state: AttemptState, *, keep_known: bool = False) -> list[Fate]:
+    """What becomes of a live attempt; nothing where there is none, or it stays known as it was."""
     attempt = case.attempt
     if attempt.state not in LIVE_ATTEMPTS or (keep_known and case.order.upstream_id is not None):
-        return None
-    return state
+        return []
+    return [Fate(attempt.number, state)]
+
+
+def _taken(case: Case, upstream_id: str) -> list[Fate]:
+    """The named attempt is the order's now. Another live one is given up first: one lives at most,
+    and what it may have made upstream is at our cost.
+    """
+    live, named = case.attempt, case.named(upstream_id)
+    fates = [Fate(named.number, AttemptState.PLACED, upstream_id)]
+    if live.number == named.number or live.state not in LIVE_ATTEMPTS:
+        return fates
+    known = live.upstream_id if live.ours else None
+    return [Fate(live.number, AttemptState.ABANDONED, known), *fates]
 
 
 def _placed(case: Case, upstream_id: str) -> OrderChange:
-    order, attempt = case.order, case.attempt
+    order, attempt = case.order, case.named(upstream_id)
     change = move(order, OrderState.PLACED, "operator_placed", upstream_id=upstream_id)
     here = (attempt.provider_id, attempt.upstream_service)
     if here == (order.provider_id, order.upstream_service):
@@ -116,8 +155,22 @@ def _queued(case: Case) -> OrderChange:
             f"order {case.order.id} has posts that its upstream made, so it was placed: use "
             "--placed with its id, or --cancel"
         )
+    _require_none_taken(case)
     change = move(case.order, OrderState.QUEUED, "operator_not_placed")
     return replace(change, upstream_id=None, start_count=None, remains=None)
+
+
+def _require_none_taken(case: Case) -> None:
+    """An id that the order is not followed under says that an attempt decided otherwise runs."""
+    order = case.order
+    followed = (order.provider_id, order.upstream_id)
+    for attempt in case.attempts:
+        known = attempt.upstream_id is not None and attempt.ours
+        if known and (attempt.provider_id, attempt.upstream_id) != followed:
+            raise UserError(
+                f"attempt {attempt.number} was taken as {attempt.upstream_id}: use --placed "
+                f"{attempt.upstream_id}, or --cancel"
+            )
 
 
 def _canceled(case: Case) -> OrderChange:

@@ -106,11 +106,14 @@ def report(changes: Sequence[OrderChange]) -> None:
 def _count_margin(change: OrderChange) -> None:
     """Count what an order that has ended brought in and cost; parents are counted by their parts.
 
-    The cost is what was expected, in the proportion in which the charge was kept.
+    The cost is what was expected, in the proportion in which the charge was kept. A part may be so
+    small that its share of the charge is 0: it has no proportion.
     """
     order = change.order
     is_parent = order.parent_id is None and bool(SERVICE_TYPES[order.service_type].times)
     if is_parent or order.cost is None or (change.upstream_id or order.upstream_id) is None:
+        return
+    if order.charge == 0:
         return
     provider = PROVIDER_NAMES.get(change.provider_id, str(change.provider_id))
     kept = order.charge - order.refunded - change.refund

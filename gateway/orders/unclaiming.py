@@ -64,8 +64,9 @@ async def _give_back(
         )
         changes: list[OrderChange] = []
         for order in (order for order in locked if order.id in ours):
+            kept = await taken_before(conn, order)
             queued = [move(order, OrderState.QUEUED, "claim_in_doubt")]
-            changes += await taken_before(conn, order) or queued
+            changes += queued if kept is None else kept
         await write_changes(conn, changes)
         limit.reschedule(None)  # a COMMIT is never cut off
     return changes

@@ -244,11 +244,17 @@ async def list_resolutions(conn: Connection, order_id: int) -> list[ResolutionRe
 async def list_tried_attempts(conn: Connection, order_id: int) -> list[TriedAttempt]:
     """The submissions of an order, oldest first."""
     rows = await conn.fetch(
-        """select number, provider_id, upstream_service, state, upstream_id from attempt
-            where order_id = $1 order by number""",
+        """select a.number, a.provider_id, a.upstream_service, a.state, a.upstream_id,
+                  not exists (select from placement p
+                               where p.provider_id = a.provider_id
+                                 and p.upstream_id = a.upstream_id
+                                 and p.order_id <> a.order_id)
+             from attempt a where a.order_id = $1 order by a.number""",
         order_id,
     )
-    return [TriedAttempt(row[0], row[1], row[2], AttemptState(row[3]), row[4]) for row in rows]
+    return [
+        TriedAttempt(row[0], row[1], row[2], AttemptState(row[3]), row[4], row[5]) for row in rows
+    ]
 
 
 async def get_owner(conn: Connection, provider_id: int, upstream_id: str) -> int | None:

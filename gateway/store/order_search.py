@@ -9,6 +9,7 @@ from gateway.store.connection import Connection, Record
 from gateway.store.order_times import BEFORE_TIME, FROM_TIME
 from schemas.order_records import OrderRecord
 from schemas.order_search import OrderFilter
+from schemas.order_work import SeenOrder
 from schemas.orders import OrderState, WireStatus
 
 _RECORD = """select o.id, r.name as reseller, o.service_id, o.service_type,
@@ -80,18 +81,19 @@ async def list_found_orders(
     return [_read(row) for row in await conn.fetch(statement, *given)]
 
 
-async def list_found_ids(
+async def list_seen_orders(
     conn: Connection, wanted: OrderFilter, *, after_id: int, limit: int
-) -> list[int]:
-    """The ids of the orders that are meant, the oldest first, beyond ``after_id``."""
+) -> list[SeenOrder]:
+    """The orders that are meant, the oldest first, beyond ``after_id``."""
     conditions, given = _where(wanted)
     given += [after_id, limit]
     conditions.append(f"id > ${len(given) - 1}")
     rows = await conn.fetch(
-        f"select id from orders where {' and '.join(conditions)} order by id limit ${len(given)}",  # noqa: S608 - constants only
+        f"select id, attempts from orders where {' and '.join(conditions)}"  # noqa: S608 - constants only
+        f" order by id limit ${len(given)}",
         *given,
     )
-    return [row["id"] for row in rows]
+    return [SeenOrder(*row) for row in rows]
 
 
 async def list_search_plan(conn: Connection, wanted: OrderFilter, limit: int) -> list[str]:

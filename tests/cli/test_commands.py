@@ -262,6 +262,7 @@ async def test_what_a_service_offers_after_an_order_is_set_and_shown(
 async def test_refills_and_cancellations_are_shown_and_operators_may_act(
     command: Command, world: World, sandbox: SandboxProcess
 ) -> None:
+    why = ["--reason", "their customer asked"]
     async with open_line(world, sandbox) as line:
         care = Aftercare(line)
         [order] = await care.completed(faulty())
@@ -271,9 +272,14 @@ async def test_refills_and_cancellations_are_shown_and_operators_may_act(
         [running] = await line.placed(faulty(name="1"))
         [queued] = await line.place(faulty(name="2"))
         done = await asyncio.gather(
-            command.json("order", "cancel", queued), command.json("order", "cancel", running)
+            command.json("order", "cancel", queued, *why),
+            command.json("order", "cancel", running, *why),
         )
-        assert [one["cancel"] for one in done] == ["at_once", "stored"]
+        assert [(one["result"], one["refund"]) for one in done] == [
+            *(("done", "1.05"), ("asked", "0.00")),
+        ]
+        silent = await command.run("order", "cancel", running)
+        assert (silent.code, "--reason" in silent.error) == (2, True)
         listed, shown, asked, text = await asyncio.gather(
             command.json("refill", "list", "--state", "unknown"),
             command.json("order", "show", order),
@@ -284,7 +290,7 @@ async def test_refills_and_cancellations_are_shown_and_operators_may_act(
     assert shown["refills"] == listed
     assert (asked["cancel"]["state"], asked["cancel"]["reason"]) == ("requested", None)
     assert f"refill={refill}" in text.out
-    refused = await command.run("order", "cancel", order)
+    refused = await command.run("order", "cancel", order, *why)
     assert "Cancel is not available" in refused.complaint
     closed = await command.json("refill", "close", refill, "rejected", "--reason", "they say no")
     assert closed == {"refill": refill, "state": "rejected"}

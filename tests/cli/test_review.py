@@ -128,7 +128,9 @@ async def test_what_an_upstream_says_that_cannot_be_has_ways_out(
     await line.panel.control(
         "order", {"order": int(upstream[follow]), "status": "In progress", "remains": 10}
     )
-    wrong = ["review", "resolve", part, "--partial", 1001, "--reason", "x"]
+    later = ["review", "resolve", part, "--cancel", "--attempt", 2, "--reason", "x"]
+    assert "look again" in (await command.run(*later)).complaint
+    wrong = ["review", "resolve", part, "--partial", 1001, "--attempt", 1, "--reason", "x"]
     assert "1 to 1000" in (await command.run(*wrong)).complaint
     ways: dict[int, list[object]] = {
         follow: ["--placed", upstream[follow]],

@@ -98,7 +98,7 @@ async def _raise_price(drill: Drill) -> None:
 async def _cancel_dear(drill: Drill) -> None:
     async def none_wait() -> bool:
         for order in await drill.open_orders("queued"):
-            await drill.try_to_run("order", "cancel", str(order))
+            await drill.try_to_run("order", "cancel", str(order), "--reason", "a drill")
         return not await drill.open_orders("queued")
 
     await drill.pool.execute("update route set cost = cost / 10 where service_id = $1", SERVICE)

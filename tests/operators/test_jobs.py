@@ -16,7 +16,7 @@ from gateway.store.connection import Pool
 from providers.base import Provider
 from schemas.config import SettingsModel
 from schemas.jobs import Job, JobKind, JobState
-from schemas.order_work import Deed, OrderAction
+from schemas.order_work import Deed, OrderAction, SeenOrder
 from schemas.providers import ProviderRecord
 from tests.conftest import eventually
 from tests.orders.fates import CHARGE
@@ -35,6 +35,10 @@ def _jobs(pool: Pool) -> Jobs:
     return Jobs(pool, JobKinds(pool, SettingsModel(), _no_upstream).runners)
 
 
+def _unsent(orders: list[int]) -> list[SeenOrder]:
+    return [SeenOrder(order, 0) for order in orders]
+
+
 async def _job(pool: Pool, number: int) -> Job:
     async with pool.acquire() as conn:
         job = await store.get_job(conn, number)
@@ -49,7 +53,7 @@ async def line(world: World, sandbox: SandboxProcess) -> Any:
 
 
 async def test_a_bulk_in_the_background_does_each_order_once(line: Line) -> None:
-    orders = await line.place(*(faulty(name=f"o{n}") for n in range(5)))
+    orders = _unsent(await line.place(*(faulty(name=f"o{n}") for n in range(5))))
     number = await ask_for_job(
         line.pool, JobKind.BULK, bulk_arguments(orders, CANCEL), replace(BY_TEST, request="b1")
     )
@@ -69,7 +73,7 @@ async def test_a_bulk_in_the_background_does_each_order_once(line: Line) -> None
 
 
 async def test_the_job_of_a_dead_worker_is_taken_up_and_does_nothing_twice(line: Line) -> None:
-    orders = await line.place(*(faulty(name=f"o{n}") for n in range(4)))
+    orders = _unsent(await line.place(*(faulty(name=f"o{n}") for n in range(4))))
     number = await ask_for_job(line.pool, JobKind.BULK, bulk_arguments(orders, CANCEL), BY_TEST)
     kinds = JobKinds(line.pool, SettingsModel(), _no_upstream)
     stuck = asyncio.Event()

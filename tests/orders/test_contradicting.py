@@ -4,25 +4,28 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.catalogue.upstreams import timeouts
+from gateway.errors import UserError
 from gateway.metrics import CONTRADICTIONS
 from gateway.orders.dispatch import freeze_forgotten
 from gateway.orders.failover import Outcome
 from gateway.orders.reconciliation import Reconciler
 from gateway.orders.recording import Ended, Recorder
 from gateway.orders.replaying import Replays
-from gateway.orders.resolutions import resolve_order
+from gateway.orders.resolutions import require_known_upstream, resolve_order
 from gateway.orders.resolving import Word
 from gateway.orders.spooling import spooled_outcome
 from gateway.orders.unclaiming import give_back
 from gateway.spool import OUTCOME
 from gateway.store import doubts
 from providers.errors import Ambiguous, Rejected, Unavailable
+from providers.transport import Transport
 from schemas.config import ReconcileSettings
 from schemas.doubts import Decision, Finding, Verdict
 from schemas.orders import AttemptState, ClaimedOrder, OrderState
 from schemas.upstream import Exchange, Placed, RefusalGroup
 from tests.orders.line import DISPATCH, Line, faulty
-from tests.world import BY_TEST
+from tests.world import BY_TEST, KEYS
 
 _TOLD = Exchange(sent=True, elapsed_ms=1, status=200)
 _LATE = Placed("77", _TOLD)
@@ -121,6 +124,70 @@ async def test_an_order_whose_first_attempt_runs_is_neither_sent_a_third_time_no
     await resolve_order(line.pool, first.id, word, BY_TEST, correction_ms=1)
     row = await line.row(first.id)
     assert (row["state"], row["upstream_id"]) == (OrderState.PLACED, "77")
+    await line.world.assert_sound()
+
+
+@pytest.mark.parametrize("second", [_REFUSED, _ABSENT], ids=["refused", "not sent"])
+async def test_a_late_answer_to_an_order_in_review_neither_pays_it_back_nor_sends_it_again(
+    line: Line, second: Outcome
+) -> None:
+    first = await _decided(line, _ABSENT)
+    again = await _claim(line)
+    await line.pool.execute("update orders set next_at = now() where state = 'sending'")
+    assert await freeze_forgotten(line.pool) == 1
+    assert await _record(line, first, _LATE) == 1
+    assert (await line.row(first.id))["state"] == OrderState.REVIEW
+    assert await line.attempts(first.id) == [AttemptState.NOT_SENT, AttemptState.UNKNOWN]
+    version = (await line.row(first.id))["version"]
+    await _record(line, again, second)
+    row = await line.row(first.id)
+    assert (row["state"], row["version"], row["refunded"]) == (OrderState.REVIEW, version, 0)
+    assert (await line.attempts(first.id))[0] == AttemptState.PLACED
+    assert await line.send() == []
+    await line.world.assert_sound()
+
+
+async def _decide(line: Line, order: ClaimedOrder, word: Word) -> None:
+    await resolve_order(line.pool, order.id, word, BY_TEST, correction_ms=1)
+
+
+@pytest.mark.parametrize("second", [None, _LOST], ids=["alone", "the second in doubt"])
+async def test_an_order_that_was_taken_is_not_sent_again_on_an_operators_word(
+    line: Line, second: Outcome | None
+) -> None:
+    first = await _decided(line, _ABSENT)
+    again = await _claim(line) if second else None
+    await _record(line, first, _LATE)
+    if again and second:
+        await _record(line, again, second)
+    assert (await line.row(first.id))["state"] == OrderState.REVIEW
+    with pytest.raises(UserError, match=r"attempt 1 was taken as 77: use --placed 77, or --cancel"):
+        await _decide(line, first, Word(Decision.NOT_PLACED, "not seen there"))
+    assert await line.send() == []
+    await _decide(line, first, Word(Decision.CANCELED, "it took too long"))
+    assert await line.spent() == 0
+    await line.world.assert_sound()
+
+
+async def test_a_decision_is_about_the_attempt_whose_id_it_names(line: Line) -> None:
+    first = await _decided(line, _ABSENT)
+    spare = await line.world.provider("http://127.0.0.1:1/", name="spare")
+    await line.pool.execute("update orders set provider_id = $1, next_at = now()", spare.id)
+    [again] = (await line.sender.claim(spare, 1)).orders
+    await _record(line, first, _LATE)
+    recorder = Recorder(line.pool, DISPATCH, line.spool, {})
+    await recorder.record(Ended(spare, again, _LOST))
+    assert await line.attempts(first.id) == [AttemptState.NOT_SENT, AttemptState.UNKNOWN]
+    # Nobody answers at the spare one: it is the first provider that is asked for its order.
+    async with Transport(timeouts(DISPATCH)) as transport:
+        with pytest.raises(UserError, match="sandbox does not have order 77"):
+            await require_known_upstream(line.pool, transport, KEYS, first.id, "77")
+    await _decide(line, first, Word(Decision.PLACED, "seen there", upstream_id="77"))
+    row = await line.row(first.id)
+    assert (row["state"], row["provider_id"]) == (OrderState.PLACED, line.provider.id)
+    assert await line.attempts(first.id) == [AttemptState.PLACED, AttemptState.ABANDONED]
+    owners = await line.pool.fetch("select provider_id, upstream_id from placement")
+    assert [tuple(row) for row in owners] == [(line.provider.id, "77")]
     await line.world.assert_sound()
 
 

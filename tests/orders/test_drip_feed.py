@@ -10,15 +10,17 @@ import pytest
 from gateway.orders.cancellations import CancelRequests, request_cancels
 from gateway.orders.cancelling import Step
 from gateway.orders.drafting import draft_order
+from gateway.orders.operator_acts import effect_of
 from gateway.orders.schedules import Schedules
 from schemas.money import charge_of
+from schemas.order_work import Deed, OrderAction, Result
 from schemas.orders import AttemptState, OrderState
 from schemas.panel_v2 import CANCEL_REQUESTED, CANCEL_UNAVAILABLE, REFILL_DISABLED, PanelError
 from tests.conftest import OpenGateway, eventually
 from tests.orders.aftercare import Aftercare
 from tests.orders.line import Line, faulty
 from tests.sandbox_process import SandboxProcess
-from tests.world import World
+from tests.world import BY_TEST, World
 
 RATE = 1_050_000  # 0.84 and a markup of a quarter
 EACH = 100
@@ -277,6 +279,17 @@ async def test_stopping_pays_back_at_once_what_was_not_made(line: Line) -> None:
     assert await line.spent() == cost
     assert await line.history(parent) == ["stopped", "runs_ended"]
     await line.world.assert_sound()
+
+
+async def test_an_operator_hears_that_a_drip_feed_is_stopped(line: Line) -> None:
+    parent = await drip(line, runs=3)
+    await look(line)
+    await deliver(line)
+    for warrant in (None, BY_TEST):
+        done = await effect_of(
+            line.pool, parent, Deed(OrderAction.CANCEL), warrant, correction_ms=1
+        )
+        assert done.result is Result.STOPPED
 
 
 async def test_stopping_cancels_a_run_that_waits_and_ends_the_drip_feed(line: Line) -> None:

@@ -11,15 +11,18 @@ from gateway.operators.acting import AlreadyDone
 from gateway.orders import operator_acts
 from gateway.orders.bulk import find_orders, run_bulk
 from gateway.orders.operator_acts import act_on_order, add_note, effect_of
+from gateway.orders.operator_moves import resent
+from gateway.orders.resolving import Case
 from gateway.store import operator_actions
 from gateway.store.connection import CommitInDoubt, transaction
-from schemas.doubts import Decision
+from schemas.doubts import Decision, TriedAttempt
 from schemas.operators import Actor, Role, Subject, Warrant
 from schemas.order_search import OrderFilter
 from schemas.order_work import Deed, Effect, OrderAction, Result
-from schemas.orders import OrderState
+from schemas.orders import AttemptState, OrderState
 from tests.orders.fates import CHARGE
 from tests.orders.line import Line, faulty
+from tests.orders.making import an_order
 from tests.world import BY_TEST
 
 _MS = 3_600_000
@@ -77,6 +80,19 @@ async def test_an_order_in_doubt_is_not_sent_again_without_proof(line: Line) -> 
     await line.world.assert_sound()
 
 
+@pytest.mark.parametrize("state", [OrderState.UNKNOWN, OrderState.REVIEW])
+def test_an_order_that_was_in_doubt_is_not_sent_again_whatever_its_attempts_prove(
+    state: OrderState,
+) -> None:
+    # As after `active_link_after_doubt`: the link is busy because of the attempt called absent.
+    tried = [
+        TriedAttempt(1, 1, "1", AttemptState.NOT_SENT, None),
+        TriedAttempt(2, 1, "1", AttemptState.REJECTED, None),
+    ]
+    with pytest.raises(UserError, match="may run at its upstream"):
+        resent(Case(an_order(state, upstream_id=None), tried))
+
+
 async def test_an_order_that_waits_is_sent_at_once(line: Line) -> None:
     [order] = await line.place(faulty())
     async with line.pool.acquire() as conn:
@@ -117,7 +133,7 @@ async def test_a_bulk_does_what_it_has_shown_and_nothing_twice(line: Line) -> No
     await line.send(1)
     wanted = OrderFilter(reseller=line.customer.name)
     found = await find_orders(line.pool, wanted)
-    assert found == waiting
+    assert found == [(waiting[0], 1), *((order, 0) for order in waiting[1:])]
     shown = await run_bulk(line.pool, found, CANCEL, None, correction_ms=_MS)
     assert (shown.refund, await line.spent()) == (2 * CHARGE, 3 * CHARGE)
     told: list[int] = []
@@ -180,11 +196,29 @@ async def test_a_bulk_of_resolutions_pays_each_back(line: Line) -> None:
     await line.send()
     deed = Deed(OrderAction.RESOLVE, Decision.CANCELED)
     found = await find_orders(line.pool, OrderFilter(states=(OrderState.UNKNOWN,)))
-    assert found == made
+    assert found == [(order, 1) for order in made]
     shown = await run_bulk(line.pool, found, deed, None, correction_ms=_MS)
     done = await run_bulk(line.pool, found, deed, BY_TEST, correction_ms=_MS)
     assert shown == done
     assert (done.refund, await line.spent()) == (2 * CHARGE, 0)
+    await line.world.assert_sound()
+
+
+async def test_a_bulk_decides_about_no_attempt_that_was_not_seen(line: Line) -> None:
+    [order] = await line.place(faulty("reset-after"))
+    await line.send()
+    seen = await find_orders(line.pool, OrderFilter(states=(OrderState.UNKNOWN,)))
+    await _do(line, order, Deed(OrderAction.RESOLVE, Decision.NOT_PLACED))
+    await line.send()
+    assert (await line.row(order))["state"] == OrderState.UNKNOWN
+    for decision in (Decision.CANCELED, Decision.NOT_PLACED):
+        deed = Deed(OrderAction.RESOLVE, decision)
+        for warrant in (None, BY_TEST):
+            done = await run_bulk(line.pool, seen, deed, warrant, correction_ms=_MS)
+            [effect] = done.effects
+            assert effect.result is Result.REFUSED
+            assert "it was sent again since: look again" in str(effect.why)
+    assert await line.spent() == CHARGE
     await line.world.assert_sound()
 
 

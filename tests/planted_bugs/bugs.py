@@ -641,8 +641,7 @@ BUGS = (
     Bug(
         name="an order whose first attempt runs is sent a third time",
         file="gateway/orders/recording.py",
-        before="        if not isinstance(outcome, Placed) and "
-        "(kept := await taken_before(conn, order)):\n            return kept\n",
+        before="            if kept is not None:\n                return kept\n",
         after="",
         test=f"{_CONTRADICTING}"
         "::test_an_order_whose_first_attempt_runs_is_neither_sent_a_third_time_nor_paid_back",
@@ -651,11 +650,46 @@ BUGS = (
     Bug(
         name="an order whose first attempt runs is sent again when the second is absent",
         file="gateway/orders/reconciliation.py",
-        before="await taken_before(conn, order) or queued\n",
-        after="queued\n",
+        before="changes = queued if kept is None else kept\n",
+        after="changes = queued\n",
         test=f"{_CONTRADICTING}::test_an_order_whose_first_attempt_runs_is_kept_when_the_second_is"
         "_found_absent",
         shows="assert",
+    ),
+    Bug(
+        name="an order in review whose first attempt runs is paid back by a late answer",
+        file="gateway/orders/recording.py",
+        before="            if kept is not None:\n",
+        after="            if kept:\n",
+        test=f"{_CONTRADICTING}::test_a_late_answer_to_an_order_in_review_neither_pays_it_back_nor"
+        "_sends_it_again",
+        shows="assert",
+    ),
+    Bug(
+        name="an order that was taken is sent again on an operator's word",
+        file="gateway/orders/resolving.py",
+        before="    _require_none_taken(case)\n",
+        after="",
+        test=f"{_CONTRADICTING}::test_an_order_that_was_taken_is_not_sent_again_on_an_operators"
+        "_word",
+        shows="DID NOT RAISE",
+    ),
+    Bug(
+        name="a decision is written to another attempt than the one whose id it names",
+        file="gateway/orders/resolving.py",
+        before="return known[-1] if known and self.attempt not in known else self.attempt",
+        after="return self.attempt",
+        test=f"{_CONTRADICTING}::test_a_decision_is_about_the_attempt_whose_id_it_names",
+        shows="spare cannot be asked for 77",
+    ),
+    Bug(
+        name="an operator decides about an attempt that was not seen",
+        file="gateway/orders/bulk.py",
+        before="one = replace(deed, attempt=attempt)",
+        after="one = deed",
+        test="tests/orders/test_operator_acts.py"
+        "::test_a_bulk_decides_about_no_attempt_that_was_not_seen",
+        shows="Result.DONE",
     ),
     Bug(
         name="an outcome that a defect keeps from the database is thrown away",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.store.connection import Pool
-from gateway.store.order_search import list_found_ids, list_found_orders, list_search_plan
+from gateway.store.order_search import list_found_orders, list_search_plan, list_seen_orders
 from gateway.store.provider_pulse import list_pulses, list_pulses_plan
 from schemas.order_search import OrderFilter
 from schemas.orders import OrderState
@@ -70,8 +70,8 @@ async def test_each_filter_finds_what_it_names_page_by_page(world: World, pool: 
             ):
                 found += [order.id for order in page]
             assert found == sorted(expected, reverse=True), name
-            ids = await list_found_ids(conn, wanted, after_id=0, limit=1000)
-            assert ids == sorted(expected), name
+            seen = await list_seen_orders(conn, wanted, after_id=0, limit=1000)
+            assert [order.id for order in seen] == sorted(expected), name
 
 
 async def test_among_many_no_search_reads_the_whole_table(world: World, pool: Pool) -> None:

@@ -1,5 +1,7 @@
 """Bulk actions: one deed on all orders of a filter, seen before it is done."""
 
+import re
+
 from aiohttp import web
 
 from gateway.errors import UserError
@@ -7,13 +9,12 @@ from gateway.operators.acting import require_reason
 from gateway.operators.job_kinds import bulk_arguments
 from gateway.operators.jobs import ask_for_job
 from gateway.orders.bulk import Bulk, find_orders, run_bulk
-from gateway.web.ops.fields import numbers_of
 from gateway.web.ops.forms import Form
 from gateway.web.ops.order_fields import filter_of
 from gateway.web.ops.visit import Visit, sentence
 from schemas.doubts import Decision
 from schemas.jobs import JobKind
-from schemas.order_work import Deed, OrderAction
+from schemas.order_work import Deed, OrderAction, SeenOrder
 from schemas.orders import OrderState
 
 _HERE = "/ops/bulk"
@@ -28,12 +29,13 @@ _ROUTES = {
 }
 _WORDS = {
     "cancel": "cancel",
-    "resend": "send again where nothing runs upstream",
+    "resend": "send what waits now",
     "refund": "refund all of it",
     "resolve:not_placed": "resolve: the provider does not have it",
     "resolve:canceled": "resolve: canceled, pay all back",
     "resolve:completed": "resolve: it was delivered",
 }
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 _FIELDS = ("q", "link", "reseller", "provider", "state", "deed")
 
 
@@ -57,10 +59,10 @@ async def show(visit: Visit) -> web.Response:
     """Which orders are meant, and what the deed would do to each of them."""
     form, problem = visit.query, ""
     done: Bulk | None = None
-    ids: list[int] = []
+    seen: list[SeenOrder] = []
     if form.text("deed"):
         try:
-            ids, done = await _preview(visit, form)
+            seen, done = await _preview(visit, form)
         except UserError as error:
             problem = sentence(error)
     return await visit.page(
@@ -71,37 +73,47 @@ async def show(visit: Visit) -> web.Response:
         deed_options=list(_offered(visit).items()),
         words=_WORDS,
         done=done,
-        ids=ids,
+        seen=seen,
         problem=problem,
         **await visit.provider_words(),
     )
 
 
-async def _preview(visit: Visit, form: Form) -> tuple[list[int], Bulk]:
+async def _preview(visit: Visit, form: Form) -> tuple[list[SeenOrder], Bulk]:
     deed = _deed(visit, form)
     wanted, problem = filter_of(form, by_provider=visit.names_providers)
     if problem:
         raise UserError(problem)
     services = visit.services
-    ids = await find_orders(services.pool, wanted)
-    if len(ids) > _MOST:
+    seen = await find_orders(services.pool, wanted)
+    if len(seen) > _MOST:
         raise UserError(
-            f"that means {len(ids)} orders: narrow the filter to {_MOST}, or use "
+            f"that means {len(seen)} orders: narrow the filter to {_MOST}, or use "
             "`smm-gateway order bulk`"
         )
     correction_ms = services.settings.tracking.correction_ms
-    return ids, await run_bulk(services.pool, ids, deed, None, correction_ms=correction_ms)
+    return seen, await run_bulk(services.pool, seen, deed, None, correction_ms=correction_ms)
+
+
+def _seen(form: Form) -> list[SeenOrder]:
+    """The orders of the preview, as ``id:attempt`` with commas between."""
+    pairs = [text.split(":") for text in form.text("orders").split(",")]
+    return [
+        SeenOrder(*map(int, pair))
+        for pair in pairs
+        if len(pair) == 2 and all(map(_NUMBER.fullmatch, pair))
+    ]
 
 
 async def start(visit: Visit) -> web.Response:
     """Do it to the orders that were seen, in the background."""
     try:
         require_reason(visit.warrant())
-        deed, ids = _deed(visit, visit.form), numbers_of(visit.form, "orders")
-        if not 0 < len(ids) <= _MOST:
+        deed, seen = _deed(visit, visit.form), _seen(visit.form)
+        if not 0 < len(seen) <= _MOST:
             raise UserError("look at the orders first")
         job = await ask_for_job(
-            visit.services.pool, JobKind.BULK, bulk_arguments(ids, deed), visit.warrant()
+            visit.services.pool, JobKind.BULK, bulk_arguments(seen, deed), visit.warrant()
         )
     except UserError as error:
         return await visit.tell_error(error, _HERE)

@@ -21,6 +21,7 @@ from gateway.store import (
     refills,
     schedules,
 )
+from gateway.web.ops.fields import number_of
 from gateway.web.ops.order_fields import filter_of
 from gateway.web.ops.upstream_words import story_without
 from gateway.web.ops.visit import NotFound, Visit
@@ -69,7 +70,7 @@ class Deeds:
 def _deeds(state: OrderState) -> Deeds:
     return Deeds(
         cancel=state not in FINAL_STATES,
-        resend=state is OrderState.QUEUED or state in IN_DOUBT,
+        resend=state is OrderState.QUEUED,
         resolve=state in IN_DOUBT,
         refund=state in (OrderState.COMPLETED, OrderState.PARTIAL),
     )
@@ -123,6 +124,8 @@ def told(effect: Effect) -> str:
         raise UserError(effect.why or "that cannot be done to this order")
     if effect.result is Result.ASKED:
         return "Its upstream is asked; money moves when the order ends there."
+    if effect.result is Result.STOPPED:
+        return "No further runs are made, and their price is paid back."
     if effect.result is Result.UNCHANGED:
         return "It is so already: nothing was changed."
     state = plain(str(effect.after))
@@ -148,7 +151,7 @@ async def cancel(visit: Visit) -> web.Response:
 
 
 async def resend(visit: Visit) -> web.Response:
-    """Send an order again, where that is safe."""
+    """Send an order that waits now."""
     return await _do(visit, Deed(OrderAction.RESEND))
 
 
@@ -213,7 +216,10 @@ def _word(visit: Visit) -> Word:
             raise UserError("say how much was not delivered, as a whole number")
         remains = int(text)
     placed = upstream_id if decision is Decision.PLACED else None
-    return Word(decision, reason, upstream_id=placed, remains=remains)
+    attempt = number_of(form, "attempt", "Attempt")
+    if attempt is None:
+        raise UserError("look at the order first: a decision is about the attempt that was seen")
+    return Word(decision, reason, upstream_id=placed, remains=remains, attempt=attempt)
 
 
 async def _require_there(visit: Visit, number: int, upstream_id: str) -> None:

@@ -327,7 +327,7 @@ async def test_a_bulk_shows_the_money_first_and_pays_it_once(
     spent = 100_000_000 - (await _account(pool)).balance
     shown = await client.get("/ops/bulk?reseller=acme&state=queued&deed=cancel")
     assert all(f"/ops/orders/{order}" in shown.text for order in orders), shown.words
-    given = re.search(r'name="orders" value="([0-9,]+)"', shown.text)
+    given = re.search(r'name="orders" value="([0-9,:]+)"', shown.text)
     assert given
     assert spent > 0
     form = {"orders": given[1], "deed": "cancel", "reason": "a bad service"}
@@ -337,6 +337,30 @@ async def test_a_bulk_shows_the_money_first_and_pays_it_once(
     assert await pool.fetchval("select count(*) from background_job") == 1
     assert "Paid back" in (await client.get("/ops/jobs/1")).words
     await world.assert_sound()
+
+
+@pytest.mark.usefixtures("_nothing_is_sent")
+async def test_a_decision_is_about_the_attempt_that_was_seen(
+    customer: Customer, pool: Pool, gateway: Gateway, signed_in: SignedIn
+) -> None:
+    client = await signed_in("ada", Role.MANAGER)
+    [order] = await _order(gateway, customer, 1)
+    await pool.execute("update orders set state = 'unknown', attempts = 2, next_at = 'infinity'")
+    await pool.execute(
+        """insert into attempt (order_id, number, provider_id, upstream_service, state)
+           select id, 2, provider_id, upstream_service, 'unknown' from orders"""
+    )
+    page = f"/ops/orders/{order}"
+    shown = re.search(r'name="attempt" value="([0-9]+)"', (await client.get(page)).text)
+    assert shown
+    assert shown[1] == "2"
+    form = {"decision": "canceled", "reason": "it is not there"}
+    for number, complaint in ({"attempt": "1"}, "look again"), ({}, "look at the order first"):
+        await client.submit(page, f"{page}/resolve", **form, **number)
+        assert complaint in (await client.get(page)).words.casefold()
+        assert await pool.fetchval("select state from orders") == "unknown"
+    await client.submit(page, f"{page}/resolve", **form, attempt=shown[1])
+    assert await pool.fetchval("select state from orders") == "canceled"
 
 
 async def test_support_staff_cannot_refund_in_bulk(
