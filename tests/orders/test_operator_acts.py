@@ -18,7 +18,7 @@ from gateway.store.connection import CommitInDoubt, transaction
 from schemas.doubts import Decision, TriedAttempt
 from schemas.operators import Actor, Role, Subject, Warrant
 from schemas.order_search import OrderFilter
-from schemas.order_work import Deed, Effect, OrderAction, Result
+from schemas.order_work import Deed, Effect, OrderAction, Result, SeenOrder
 from schemas.orders import AttemptState, OrderState
 from tests.orders.fates import CHARGE
 from tests.orders.line import Line, faulty
@@ -184,7 +184,8 @@ async def test_an_order_that_is_in_use_ends_no_bulk(
     monkeypatch.setattr(operator_acts, "_PAUSES", (0,))
     async with line.pool.acquire() as conn, transaction(conn):
         await conn.execute("select from orders where id = $1 for update", held)
-        done = await run_bulk(line.pool, [held, free], CANCEL, BY_TEST, correction_ms=_MS)
+        seen = [SeenOrder(held, 0), SeenOrder(free, 0)]
+        done = await run_bulk(line.pool, seen, CANCEL, BY_TEST, correction_ms=_MS)
     assert done.numbers == {Result.REFUSED: 1, Result.DONE: 1}
     assert "in use" in (done.effects[0].why or "")
     assert await line.spent() == CHARGE
