@@ -55,10 +55,10 @@ async def listen(
 ) -> str:
     """Answer on the address of ``listener`` until the stack closes; returns its URL.
 
-    The public listener closes connections that do not send a whole request in time. It drains at
-    the end: it accepts nothing more, and whoever is connected is told with the next answer that
-    the connection ends, for up to ``drain_ms``. ``inherited`` is a listening
-    socket that others hold as well: what is not accepted here, they accept.
+    The public listener and the console's close connections that do not send a whole request in
+    time. The public one drains at the end: it accepts nothing more, and whoever is connected is
+    told with the next answer that the connection ends, for up to ``drain_ms``. ``inherited`` is a
+    listening socket that others hold as well: what is not accepted here, they accept.
 
     Raises:
         UserError: when the address cannot be taken; it names the ``setting`` of the port.
@@ -71,9 +71,11 @@ async def listen(
             response.headers["Connection"] = "close"
 
     slow = SlowClients(lambda: runner.server.connections if runner.server else ())
+    faces_clients = isinstance(listener, HttpSettings | OpsSettings)
+    if faces_clients:
+        app.middlewares.insert(0, slow.middleware)  # the outermost: others may read the body
     if isinstance(listener, HttpSettings):
         app.on_response_prepare.append(part)
-        app.middlewares.append(slow.middleware)
     runner = Runner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE_SECONDS)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
@@ -91,10 +93,11 @@ async def listen(
     except OSError as error:
         raise _cannot_listen(listener, setting, error) from None
     port: int = runner.addresses[0][1]
-    if isinstance(listener, HttpSettings):
+    if faces_clients:
         watchdog = Loop("slow clients", slow.work)
         watchdog.start()
         stack.push_async_callback(watchdog.stop)
+    if isinstance(listener, HttpSettings):
         stack.push_async_callback(_drain, runner, site, draining, listener.drain_ms / 1000)
     return url_of(listener.host, port)
 
