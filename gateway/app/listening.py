@@ -70,13 +70,11 @@ async def listen(
             response.force_close()
             response.headers["Connection"] = "close"
 
-    slow = SlowClients(lambda: runner.server.connections if runner.server else ())
-    faces_clients = isinstance(listener, HttpSettings | OpsSettings)
-    if faces_clients:
-        app.middlewares.insert(0, slow.middleware)  # the outermost: others may read the body
     if isinstance(listener, HttpSettings):
         app.on_response_prepare.append(part)
     runner = Runner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+    if isinstance(listener, HttpSettings | OpsSettings):
+        _close_slow_clients(stack, app, runner)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     site: web.BaseSite
@@ -93,13 +91,18 @@ async def listen(
     except OSError as error:
         raise _cannot_listen(listener, setting, error) from None
     port: int = runner.addresses[0][1]
-    if faces_clients:
-        watchdog = Loop("slow clients", slow.work)
-        watchdog.start()
-        stack.push_async_callback(watchdog.stop)
     if isinstance(listener, HttpSettings):
         stack.push_async_callback(_drain, runner, site, draining, listener.drain_ms / 1000)
     return url_of(listener.host, port)
+
+
+def _close_slow_clients(stack: AsyncExitStack, app: web.Application, runner: web.AppRunner) -> None:
+    """Have an application that is not yet set up close connections that are too slow."""
+    slow = SlowClients(lambda: runner.server.connections if runner.server else ())
+    app.middlewares.insert(0, slow.middleware)  # the outermost: others may read the body
+    watchdog = Loop("slow clients", slow.work)
+    watchdog.start()
+    stack.push_async_callback(watchdog.stop)
 
 
 async def _drain(
