@@ -1,6 +1,7 @@
 """Where settings come from: a YAML file, then the environment and its files, then flags."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def load_settings(named: Path | None = None, **flags: Any) -> Settings:
         read = Sourced(**flags)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name = _without_value(".".join(str(part) for part in first["loc"]))
         known = first["type"] != "extra_forbidden"
         what = first["msg"] if known else "there is no such setting"
         raise UserError(f"setting {name}: {what} (see config.yaml for all settings)") from None
@@ -98,12 +99,32 @@ def data_dir_of(settings: Settings) -> Path:
 def _values_of(file: Path) -> dict[str, Any]:
     try:
         found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{file} cannot be read: {reason}") from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{file} cannot be read: {_why(error)}") from None
     if found is not None and not isinstance(found, dict):
         raise UserError(f"{file} holds no settings by name: see config.yaml for all of them")
     return found or {}
+
+
+#: What a reader of YAML quotes: it may be a secret, unless it is one character or a kind of token.
+_QUOTED = re.compile(r"""\s(['"])(?!(?:.|<[\w ]+>)\1).*""", re.DOTALL)
+
+
+def _why(error: OSError | ValueError | yaml.YAMLError) -> str:
+    """What is wrong with a file, and where, without a word of what stands there."""
+    if isinstance(error, OSError):
+        return str(error.strerror)
+    if isinstance(error, UnicodeDecodeError):
+        return "it is no text in UTF-8"
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        problem, mark = _QUOTED.sub("", error.problem), error.problem_mark
+        return f"{problem} in line {mark.line + 1}, column {mark.column + 1}"
+    return "it holds a character or a value that YAML does not allow"
+
+
+def _without_value(name: str) -> str:
+    """A setting's name; where it is none, what may be one: ``{pepper:secret}`` lacks a space."""
+    return re.sub(r"(?a)[^\w.-].*", "…", name, flags=re.DOTALL)
 
 
 #: Read by the command line itself, not settings of the model.

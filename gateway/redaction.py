@@ -22,7 +22,8 @@ _SECRET_NAMES = frozenset(
 _SECRET_ENDS = ("_key", "_token", "_secret", "_password", "_pepper", "_signature", "_cookie")
 
 _KEY_SHAPE = re.compile(r"smm_[0-9A-Za-z]{8,}")
-_URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+# Bounded, because a long text of beginnings would else be read to its end from each of them.
+_URL_PASSWORD = re.compile(r"(://[^:/@\s]{0,200}:)[^@\s]{1,200}@")
 _WORDS = "key|token|secret|password|passwd|pepper|signature|cookie|authorization"
 _NAME = rf"(?:[\w-]{{0,40}}[_-])?(?:{_WORDS})"
 _FORM_KEY = re.compile(rf"(?i)\b({_NAME})=[^&\s\"']+")

@@ -6,12 +6,15 @@ import re
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from schemas.alerts import Channel
 
 _MAIL_ADDRESS = r"^[!-~]+@[!-~]+$"
-_WEB_ADDRESS = re.compile(r"https?://[^/\s]+", re.ASCII)
+_LOOPBACK = r"http://(?:127\.0\.0\.1|\[::1\]|localhost)(?::\d{1,5})?"
+#: Plain http would show what is sent to the networks between, so it is for this machine alone.
+_WEB_ADDRESS = re.compile(rf"(?:https://[^/\s?#]+|{_LOOPBACK})(?:[/?]\S*)?", re.ASCII)
+_ROOT_ADDRESS = re.compile(rf"https://[^/\s?#]+|{_LOOPBACK}", re.ASCII)
 
 
 class _Section(BaseModel):
@@ -23,7 +26,14 @@ class TelegramSettings(_Section):
 
     token: SecretStr | None = None
     chat: str | None = Field(default=None, min_length=1)
-    url: str = Field(default="https://api.telegram.org", pattern="^https?://[^/]+$")
+    url: str = "https://api.telegram.org"
+
+    @field_validator("url")
+    @classmethod
+    def _is_safe(cls, url: str) -> str:
+        if _ROOT_ADDRESS.fullmatch(url) is None:
+            raise ValueError("url is no https:// and a host (http:// only on 127.0.0.1)")
+        return url
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -65,8 +75,8 @@ class WebhookSettings(_Section):
     def _is_whole(self) -> Self:
         if (self.url is None) != (self.secret is None):
             raise ValueError("url and secret go together")
-        if self.url is not None and not _WEB_ADDRESS.match(self.url.get_secret_value()):
-            raise ValueError("url is no address that begins with http:// or https://")
+        if self.url is not None and not _WEB_ADDRESS.fullmatch(self.url.get_secret_value()):
+            raise ValueError("url is no address with https:// (http:// only on 127.0.0.1)")
         if self.secret is not None and not _is_signing_key(self.secret.get_secret_value()):
             raise ValueError("secret is not whsec_ and 24 to 64 bytes in base64")
         return self

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 import structlog
+from structlog.testing import LogCapture
 
 from gateway.app import Gateway
 from gateway.config import load_settings
@@ -157,6 +158,16 @@ def open_gateway(database_url: str, redis_url: str, tmp_path: Path) -> OpenGatew
         return Gateway(load_settings(**settings), as_application(database_url), redis_url)
 
     return opened
+
+
+@pytest.fixture
+def capture() -> Iterator[LogCapture]:
+    """Everything that a gateway in this process logs as an error."""
+    before, found = structlog.get_config(), LogCapture()
+    level = structlog.make_filtering_bound_logger(logging.ERROR)
+    structlog.configure(processors=[found], wrapper_class=level)
+    yield found
+    structlog.configure(**before)
 
 
 async def eventually(

@@ -127,6 +127,33 @@ def test_a_refusal_does_not_repeat_a_secret(monkeypatch: pytest.MonkeyPatch) -> 
     assert "too-short-a-secret" not in _refusal()
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("  pepper: '$", 4, "end of stream"),
+        ("  pepper: a: $", 3, "mapping values"),
+        ("  pepper: @$", 3, "'@'"),
+        ("  pepper: *$", 3, "undefined alias"),
+        ("  pepper: !$ a", 3, "tag"),
+        ("  pepper: !$!a b", 3, "tag"),
+        ('  pepper: "\\q$"', 3, "'q'"),
+        ("  pepper: [$", 4, "',' or ']'"),
+        ("  pepper: !!int $", None, "YAML"),
+        ("  pepper: \x00$", None, "YAML"),
+        ("  {pepper:$}", None, "security.pepper…"),
+        ("  pepper:$", None, "security"),
+    ],
+)
+def test_a_typing_error_in_the_file_does_not_repeat_a_secret(
+    tmp_path: Path, text: str, line: int | None, said: str
+) -> None:
+    secret = "hunter22" * 5
+    refusal = _refusal(_file(tmp_path, f"# mine\nsecurity:\n{text.replace('$', secret)}\n"))
+    assert "hunter22" not in refusal
+    assert said in refusal
+    assert line is None or f"in line {line}, column" in refusal
+
+
 def test_secrets_are_not_shown_with_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "a-secret-of-at-least-thirty-two-characters"
     monkeypatch.setenv("SMM_SECURITY__PEPPER", secret)

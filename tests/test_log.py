@@ -63,6 +63,13 @@ def test_a_secret_is_masked_by_its_place_in_a_text(text: str) -> None:
     assert MASK in mask(text)
 
 
+def test_a_text_of_many_beginnings_of_urls_is_read_in_little_time() -> None:
+    text = "://:" * 16_384
+    assert mask(text) == text
+    password = "p" * 200
+    assert mask(f"smtp://{'u' * 200}:{password}@mail") == f"smtp://{'u' * 200}:{MASK}@mail"
+
+
 def test_the_error_of_an_exception_is_masked_too() -> None:
     assert "hunter22" not in str(masked(exception="OSError: redis://:hunter22@localhost"))
 

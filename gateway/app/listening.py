@@ -55,10 +55,10 @@ async def listen(
 ) -> str:
     """Answer on the address of ``listener`` until the stack closes; returns its URL.
 
-    The public listener closes connections that do not send a whole request in time. It drains at
-    the end: it accepts nothing more, and whoever is connected is told with the next answer that
-    the connection ends, for up to ``drain_ms``. ``inherited`` is a listening
-    socket that others hold as well: what is not accepted here, they accept.
+    The public listener and the console's close connections that do not send a whole request in
+    time. The public one drains at the end: it accepts nothing more, and whoever is connected is
+    told with the next answer that the connection ends, for up to ``drain_ms``. ``inherited`` is a
+    listening socket that others hold as well: what is not accepted here, they accept.
 
     Raises:
         UserError: when the address cannot be taken; it names the ``setting`` of the port.
@@ -70,11 +70,11 @@ async def listen(
             response.force_close()
             response.headers["Connection"] = "close"
 
-    slow = SlowClients(lambda: runner.server.connections if runner.server else ())
     if isinstance(listener, HttpSettings):
         app.on_response_prepare.append(part)
-        app.middlewares.append(slow.middleware)
     runner = Runner(app, access_log=None, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+    if isinstance(listener, HttpSettings | OpsSettings):
+        _close_slow_clients(stack, app, runner)
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     site: web.BaseSite
@@ -92,11 +92,17 @@ async def listen(
         raise _cannot_listen(listener, setting, error) from None
     port: int = runner.addresses[0][1]
     if isinstance(listener, HttpSettings):
-        watchdog = Loop("slow clients", slow.work)
-        watchdog.start()
-        stack.push_async_callback(watchdog.stop)
         stack.push_async_callback(_drain, runner, site, draining, listener.drain_ms / 1000)
     return url_of(listener.host, port)
+
+
+def _close_slow_clients(stack: AsyncExitStack, app: web.Application, runner: web.AppRunner) -> None:
+    """Have an application that is not yet set up close connections that are too slow."""
+    slow = SlowClients(lambda: runner.server.connections if runner.server else ())
+    app.middlewares.insert(0, slow.middleware)  # the outermost: others may read the body
+    watchdog = Loop("slow clients", slow.work)
+    watchdog.start()
+    stack.push_async_callback(watchdog.stop)
 
 
 async def _drain(

@@ -128,9 +128,10 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
     People have neither an address nor a balance: what is worked by hand is not asked.
 
     Raises:
-        UserError: when the name is taken, the panel does not answer, refuses the key, or keeps
-            its account in a currency without an exchange rate.
+        UserError: when the name is taken or is no single line, the panel does not answer, refuses
+            the key, or keeps its account in a currency without an exchange rate.
     """
+    _require_name(name)
     if await store.get_provider(conn, name) is not None:
         raise UserError(f"there is a provider {name} already: choose another name")
     house = settings.currency
@@ -153,6 +154,14 @@ async def add_provider(  # noqa: PLR0913 - what an account consists of
         after = {"kind": kind, "currency": currency} | _loggable(terms)
         await write_down(conn, warrant.act("provider.added", _subject(name), after=after))
     return await find_provider(conn, name)
+
+
+def _require_name(name: str) -> None:
+    """Raises ``UserError`` for what cannot stand in a line: metrics, logs and pages show names."""
+    if not name.isprintable() or not name or name != name.strip():
+        raise UserError(
+            f"{name!r} is no name: use letters, digits and signs, without spaces at its ends"
+        )
 
 
 def _subject(name: str) -> Subject:

@@ -71,6 +71,13 @@ def of_console(ops: OpsSettings) -> Iterable[Line]:
             f"it is on {ops.host}, and no proxy with TLS is before it",
             "set ops.trusted_proxies to the address of the proxy that ops.url leads to",
         )
+    elif not ops.trusted_proxies:
+        yield warn(
+            "console",
+            f"it is behind {ops.url}, and no proxy is believed: all operators have its address, "
+            "and one who guesses passwords keeps the others from signing in",
+            "set ops.trusted_proxies to the proxy's address, like [127.0.0.1/32]",
+        )
     else:
         yield ok("console", f"behind {ops.url}")
 

@@ -50,7 +50,7 @@ def read_page(text: str) -> Page:
     """
     page: Page = {}
     family = Family()
-    for line in text.splitlines():
+    for line in text.split("\n"):  # labels may hold what else str.splitlines() ends lines at
         if line.startswith("# "):
             _, what, name, *rest = line.split(" ", 3)
             family = page.setdefault(name, Family())

@@ -29,7 +29,8 @@ class _Connection(web.RequestHandler):
     ) -> web.StreamResponse:
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
-        log.info("request.malformed", reason=type(exc).__name__, status=status)
+        # A warning, because the gate bounds those: whoever wants sends such without end.
+        log.warning("request.malformed", reason=type(exc).__name__, status=status)
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
         headers = {"Content-Type": "application/json", "Cache-Control": "no-store"}

@@ -169,8 +169,22 @@ async def test_a_test_message_says_that_nothing_is_wrong(bot: Twin, receiver: Tw
         {"webhook": {"url": "https://h"}},
         {"webhook": {"url": "https://h", "secret": "short"}},
         {"webhook": {"url": "ftp://h", "secret": SECRET}},
+        {"webhook": {"url": "http://hooks.example/a", "secret": SECRET}},
+        {"webhook": {"url": "http://127.0.0.1@hooks.example/a", "secret": SECRET}},
+        {"webhook": {"url": "http://localhost.example/a", "secret": SECRET}},
+        {"telegram": {"token": TOKEN, "chat": CHAT, "url": "http://bots.example"}},
+        {"telegram": {"token": TOKEN, "chat": CHAT, "url": "http://127.0.0.1:80@bots.example"}},
+        {"telegram": {"token": TOKEN, "chat": CHAT, "url": "https://bots.example/"}},
     ],
 )
 def test_a_channel_is_set_up_as_a_whole_or_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"go together|is no|is not|pattern"):
         AlertSettings.model_validate(settings)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:9", "localhost", "[::1]:9"])
+def test_plain_http_is_for_this_machine(host: str) -> None:
+    webhook = {"url": f"http://{host}/hooks?a=1", "secret": SECRET}
+    telegram = {"token": TOKEN, "chat": CHAT, "url": f"http://{host}"}
+    settings = AlertSettings.model_validate({"webhook": webhook, "telegram": telegram})
+    assert len(settings.channels) == 2

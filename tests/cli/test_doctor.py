@@ -217,6 +217,10 @@ def _expect(faults: list[tuple[str, str, str]], fault: tuple[str, str, str]) -> 
             {"ops__port": "0", "ops__url": "https://ops.example.com", "ops__host": "0.0.0.0"},
             ("fail", "console", "no proxy with TLS"),
         ),
+        (
+            {"ops__port": "0", "ops__url": "https://ops.example.com"},
+            ("warn", "console", "no proxy is believed"),
+        ),
         ({"security__pepper": None}, ("fail", "pepper", "there is none")),
         ({"security__pepper": "abc" * 12}, ("fail", "pepper", "not random")),
         ({"security__master_keys": None}, ("fail", "master keys", "there is none")),

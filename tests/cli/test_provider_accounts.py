@@ -70,6 +70,15 @@ async def test_a_change_that_cannot_work_is_refused_whole(
     assert await _stored(pool, "upstream") == before
 
 
+async def test_a_name_that_would_break_a_line_adds_no_account(command: Command, pool: Pool) -> None:
+    names = ["a\u2028b", "a\x85b\r", "a\x1b[2J\u202e", " a"]
+    account = ["--url", "http://127.0.0.1:9/api/v2", "--key", "k"]
+    runs = [command.run("provider", "add", name, *account) for name in names]
+    for done, name in zip(await asyncio.gather(*runs), names, strict=True):
+        assert "is no name" in done.complaint, repr(name)
+    assert await pool.fetchval("select count(*) from provider") == 0
+
+
 async def test_a_text_is_taught_once_in_whatever_spelling(
     command: Command, world: World, pool: Pool
 ) -> None:

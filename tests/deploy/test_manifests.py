@@ -5,21 +5,27 @@ without one is checked: that the files are valid, that every command, setting, p
 they name exists, and that the image's recipe copies what an installed gateway needs.
 """
 
+import asyncio
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError
 
 from gateway.cli import parser
 from gateway.config import load_settings
+from gateway.embedded.binaries import find_binaries
 from tests.architecture import ROOT
+from tests.conftest import eventually
 
 _DEPLOY = ROOT / "deploy"
 _TOOLS = Path(sys.executable).parent
@@ -129,6 +135,7 @@ def test_every_setting_that_is_set_exists(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert settings.internal.port == 9800
     assert settings.ops.port == 8801
     assert settings.ops.url is not None
+    assert settings.ops.trusted_proxies == settings.http.trusted_proxies != []
     assert settings.database.url is not None
     assert settings.security.pepper is not None
 
@@ -153,6 +160,52 @@ def test_a_stop_leaves_time_for_the_answers_of_upstreams() -> None:
     unit = (_DEPLOY / "systemd/smm-gateway.service").read_text()
     [seconds] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert int(seconds) > needed
+
+
+def test_one_address_is_believed_and_it_is_the_proxy_s() -> None:
+    networks = yaml.safe_load(_COMPOSE.read_text())["networks"]
+    on_front = {n: s["networks"] for n, s in _services().items() if "front" in s["networks"]}
+    assert set(on_front) == {"web", "caddy"}
+    believed = f'["{on_front["caddy"]["front"]["ipv4_address"]}/32"]'
+    set_for_web = _services()["web"]["environment"]
+    for name in ("SMM_HTTP__TRUSTED_PROXIES", "SMM_OPS__TRUSTED_PROXIES"):
+        assert set_for_web[name] == believed
+    for service in _services().values():
+        if any(not name.startswith("0.0.0.0") for name in service.get("ports", ())):
+            assert any(not (networks[n] or {}).get("internal") for n in service["networks"])
+
+
+async def test_valkey_wants_its_password_and_has_it_from_no_argument(tmp_path: Path) -> None:
+    shell, _, script = _services()["valkey"]["command"]
+    [arguments] = re.findall(r"exec valkey-server (.*)", script)
+    assert arguments == "- <<EOF"
+    (tmp_path / "password").write_text("hunter22")
+    for old, new in (
+        ("$$", "$"),
+        ("valkey-server", str(find_binaries().valkey)),
+        ("/run/secrets/valkey_password", f"{tmp_path}/password"),
+        ("save", f"port 0\nunixsocket {tmp_path}/socket\nsave"),
+    ):
+        assert old in script
+        script = script.replace(old, new)
+    server = await asyncio.create_subprocess_exec(shell, "-c", script, cwd=tmp_path)
+    client = Redis(unix_socket_path=f"{tmp_path}/socket", password="hunter22")
+    stranger = Redis(unix_socket_path=f"{tmp_path}/socket", protocol=2)
+
+    async def answers() -> bool:
+        with suppress(ConnectionError):
+            return bool(await client.ping())
+        return False
+
+    try:
+        await eventually(answers)
+        with pytest.raises(ConnectionError, match="Authentication required"):
+            await stranger.ping()
+    finally:
+        await client.aclose()
+        await stranger.aclose()
+        server.kill()
+        await server.wait()
 
 
 def test_nothing_runs_as_root_or_writes_to_its_image() -> None:

@@ -988,6 +988,31 @@ BUGS = (
         test="tests/web/ops/test_guards.py::"
         "test_a_console_in_development_answers_this_machine_alone",
     ),
+    Bug(
+        name="slow clients hold the console's connections",
+        file="gateway/app/listening.py",
+        before="    if isinstance(listener, HttpSettings | OpsSettings):",
+        after="    if isinstance(listener, HttpSettings):",
+        test="tests/web/ops/test_guards.py"
+        "::test_a_connection_that_owes_the_rest_of_a_request_is_closed",
+        shows="TimeoutError",
+    ),
+    Bug(
+        name="malformed requests fill the log",
+        file="gateway/web/malformed.py",
+        before='log.warning("request.malformed"',
+        after='log.info("request.malformed"',
+        test="tests/web/test_malformed.py"
+        "::test_a_flood_of_malformed_requests_does_not_fill_the_log",
+    ),
+    Bug(
+        name="a settings file that cannot be read is quoted",
+        file="gateway/config.py",
+        before='_QUOTED.sub("", error.problem)',
+        after='" ".join(str(error).split())',
+        test="tests/test_config.py::test_a_typing_error_in_the_file_does_not_repeat_a_secret",
+        shows="hunter22",
+    ),
 )
 
 #: Mutants that break code which is not there yet, by what it is.

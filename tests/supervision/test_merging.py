@@ -35,6 +35,14 @@ def test_a_page_is_written_as_it_was_read() -> None:
     assert [*text_string_to_metric_families(written)] == [*text_string_to_metric_families(text)]
 
 
+def test_a_label_may_hold_what_others_take_for_the_end_of_a_line() -> None:
+    registry = CollectorRegistry()
+    odd = "a\r\v\f\x1c\x1d\x1e\x85\u2028\u2029b 1\n# c"
+    Counter("c", "Of things", ["name"], registry=registry).labels(odd).inc(3)
+    text = generate_latest(registry).decode()
+    assert write_page(read_page(text)) == text
+
+
 def test_counters_and_histograms_add_up() -> None:
     merged = merge({"1": _orders(3), "2": _orders(4)})
     assert _value(merged, "smm_x_total") == 7

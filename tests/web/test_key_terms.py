@@ -1,8 +1,7 @@
 """What a key may do, from where, until when and how often; and what each account allows."""
 
 import json
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -362,16 +361,6 @@ async def test_whoever_tries_a_key_from_everywhere_is_counted_as_a_guesser(
         assert [await answer(NEIGHBOUR, bound) for _ in range(2)] == [200, 429]
         assert await answer(NEIGHBOUR, customer.key) == 200
         assert await answer(GUESSER, bound) == 200
-
-
-@pytest.fixture
-def capture() -> Iterator[LogCapture]:
-    """Everything that a gateway in this process logs as an error."""
-    before, found = structlog.get_config(), LogCapture()
-    level = structlog.make_filtering_bound_logger(logging.ERROR)
-    structlog.configure(processors=[found], wrapper_class=level)
-    yield found
-    structlog.configure(**before)
 
 
 async def test_g40_a_call_without_tls_is_refused_in_place_and_its_key_is_named_as_exposed(

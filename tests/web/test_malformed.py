@@ -2,11 +2,16 @@
 
 import asyncio
 import json
+import time
+from pathlib import Path
 
 import pytest
 from yarl import URL
 
+from gateway.embedded import Addresses
+from gateway.log import BURST, PER_SECOND
 from tests.conftest import eventually
+from tests.gateway_process import GatewayProcess
 from tests.web.desk import Desk
 
 _SECRET = b"never-to-be-repeated"
@@ -29,9 +34,9 @@ MALFORMED = {
 }
 
 
-async def _ask(desk: Desk, *sent: bytes) -> tuple[int, bytes]:
+async def _ask(gateway: GatewayProcess, *sent: bytes) -> tuple[int, bytes]:
     """The status and body that bytes are answered with, once the gateway has closed."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", URL(desk.gateway.url).port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", URL(gateway.url).port)
     for part in sent:
         writer.write(part)
         await writer.drain()
@@ -50,7 +55,7 @@ async def test_a_malformed_request_is_refused_in_protocol_and_never_repeated(
     desk: Desk, name: str
 ) -> None:
     since = len(desk.printed())
-    status, body = await _ask(desk, MALFORMED[name])
+    status, body = await _ask(desk.gateway, MALFORMED[name])
     assert (status, json.loads(body)) == (400, {"error": "Incorrect request"})
 
     async def told() -> bool:
@@ -64,7 +69,7 @@ async def test_a_malformed_request_is_refused_in_protocol_and_never_repeated(
 
 async def test_a_body_that_turns_malformed_later_is_not_repeated_either(desk: Desk) -> None:
     since = len(desk.printed())
-    status, body = await _ask(desk, _CHUNKED, b"1\r\na\r\n", _SECRET + b"\r\n\r\n")
+    status, body = await _ask(desk.gateway, _CHUNKED, b"1\r\na\r\n", _SECRET + b"\r\n\r\n")
     assert (status, json.loads(body)) in [
         (200, {"error": "Incorrect request"}),
         (400, {"error": "Incorrect request"}),
@@ -77,5 +82,20 @@ async def test_a_body_of_100_000_chunks_is_read(desk: Desk) -> None:
     call = desk.fill("key=$RIVAL_KEY&action=balance&x=").ljust(100_000, "x").encode()
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in call)
     last = _CHUNKED.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    status, body = await _ask(desk, last, chunks + b"0\r\n\r\n")
+    status, body = await _ask(desk.gateway, last, chunks + b"0\r\n\r\n")
     assert (status, json.loads(body)["currency"]) == (200, "USD")
+
+
+async def test_a_flood_of_malformed_requests_does_not_fill_the_log(
+    engines: Addresses, database_url: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "gateway.log"
+    async with GatewayProcess(database_url, engines.redis_url, file) as gateway:
+        began = time.monotonic()
+        for _ in range(2 * BURST // 50):
+            request = MALFORMED["G33 a header of 9 kB"]
+            answers = await asyncio.gather(*(_ask(gateway, request) for _ in range(50)))
+            assert {status for status, _ in answers} == {400}
+        seconds = time.monotonic() - began
+        lines = gateway.log_text().count("request.malformed")
+    assert BURST <= lines <= BURST + PER_SECOND * seconds + 1

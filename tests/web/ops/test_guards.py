@@ -1,14 +1,17 @@
 """What stands before every page: roles, tokens of forms, origins, headers, and counted attempts."""
 
+import asyncio
 import itertools
 import random
 import re
+from urllib.parse import urlsplit
 
 import pytest
 
 from gateway.app import Gateway
 from gateway.operators.accounts import account_name
 from gateway.store.connection import Pool
+from gateway.web import slow_clients
 from gateway.web.ops.access import NEEDS, Open, may
 from schemas.operator_accounts import Stage
 from schemas.operators import Role
@@ -278,3 +281,23 @@ async def test_a_welcome_link_leads_where_the_settings_say_whatever_was_asked_fo
     answer = await owner.post("/ops/operators", fields, Host="evil.example")
     assert "https://ops.example.com/ops/welcome/" in answer.text
     assert "evil.example" not in answer.text
+
+
+_SIGNING_IN = b"POST /ops/sign-in HTTP/1.1\r\nHost: console\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [b"", _SIGNING_IN, _SIGNING_IN + b"Content-Length: 10000\r\n\r\nname="],
+    ids=["silent", "half a head", "half a body"],
+)
+async def test_a_connection_that_owes_the_rest_of_a_request_is_closed(
+    sent: bytes, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slow_clients, "LONGEST_SECONDS", 0.2)
+    to = urlsplit(gateway.console_url)
+    reader, writer = await asyncio.open_connection(to.hostname, to.port)
+    writer.write(sent)
+    async with asyncio.timeout(30):
+        assert b" 200 " not in await reader.read()
+    writer.close()
