@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -315,7 +316,10 @@ async def test_an_answer_that_comes_after_all_wins_over_a_review(silent: Doubtin
     await silent.pass_time(60)
     await silent.look()
     assert await silent.state(number) == OrderState.REVIEW
-    await line.sender.send(line.adapter, line.provider, claim.orders[0], claim.at)
+    # The attempt of the sender has become older by as much.
+    claimed = claim.orders[0]
+    claimed = replace(claimed, started_at=claimed.started_at - timedelta(minutes=60))
+    await line.sender.send(line.adapter, line.provider, claimed, claim.at)
     assert await silent.state(number) == OrderState.PLACED
     await line.world.assert_sound()
 
