@@ -209,7 +209,7 @@ async def _effect_now(
     except IllegalMove as defect:
         log.exception("order.act_illegal", order_id=order_id, action=deed.action)
         effect = Effect(order_id, Result.REFUSED, why=f"that move does not exist: {defect}")
-    if warrant is None or effect.result in (Result.DONE, Result.ASKED):
+    if warrant is None or effect.result in (Result.DONE, Result.ASKED, Result.STOPPED):
         return effect
     return await _done_before(pool, order_id, warrant) or effect
 
@@ -227,5 +227,6 @@ async def _done_before(pool: Pool, order_id: int, warrant: Warrant) -> Effect | 
     if step is None:
         return Effect(order_id, Result.DONE, before, OrderState(act.after["state"]), refund)
     if step != Step.AT_ONCE:
-        return Effect(order_id, Result.ASKED, before, before)
+        result = Result.STOPPED if step == Step.STOPPED else Result.ASKED
+        return Effect(order_id, result, before, before)
     return Effect(order_id, Result.DONE, before, OrderState.CANCELED, refund)
