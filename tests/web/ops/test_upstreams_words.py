@@ -77,7 +77,8 @@ async def orders(
     await _trouble(pool, made[0])
     manager = await signed_in("max", Role.MANAGER)
     page = f"/ops/orders/{made[0]}"
-    form = {"decision": "canceled", "reason": "the quokka has told me", "request": "r"}
+    form = {"decision": "canceled", "attempt": "1", "request": "r"}
+    form["reason"] = "the quokka has told me"
     await manager.submit(page, f"{page}/resolve", **form)
     pages = [*(f"/ops/orders/{order}" for order in made), "/ops/services", "/ops/services/2"]
     seen = "".join([(await manager.get(page)).words for page in pages])
@@ -160,7 +161,7 @@ async def test_support_staff_see_bulk_jobs_and_no_others(pool: Pool, signed_in: 
     answer = await support.get("/ops/jobs/1")
     assert answer.status == 404
     assert _NAME not in answer.words
-    form = {"orders": "1", "deed": "cancel", "reason": "a bad service", "request": "s"}
+    form = {"orders": "1:0", "deed": "cancel", "reason": "a bad service", "request": "s"}
     await support.submit("/ops/bulk", "/ops/bulk", **form)
     assert (await support.get("/ops/jobs/2")).status == 200
     assert "/ops/jobs/2" in (await support.get("/ops/jobs")).text
