@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
+from aiohttp.web_protocol import _ErrInfo
 
 from schemas.panel_v2 import INCORRECT_REQUEST, error_answer
 
@@ -19,6 +20,15 @@ log = structlog.get_logger()
 
 class _Connection(web.RequestHandler):
     __slots__ = ()
+
+    def data_received(self, data: bytes) -> None:
+        """As ever; a body that turns malformed ends for who reads it, whom aiohttp does not tell."""
+        super().data_received(data)
+        request = self._current_request
+        broken = bool(self._messages) and isinstance(self._messages[-1][0], _ErrInfo)
+        if broken and request is not None and not request.content.is_eof():
+            # Without aiohttp's words, which repeat what was sent.
+            request.content.set_exception(web.RequestPayloadError("the body is malformed"))
 
     def handle_error(
         self,

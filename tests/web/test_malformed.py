@@ -68,15 +68,13 @@ async def test_a_malformed_request_is_refused_in_protocol_and_never_repeated(
 
 
 async def test_a_body_that_turns_malformed_later_is_not_repeated_either(desk: Desk) -> None:
-    """What has begun to be read waits for a rest that never comes: it is closed as slow."""
     since = len(desk.printed())
-    try:
-        status, body = await _ask(desk.gateway, _CHUNKED, b"1\r\na\r\n", _SECRET + b"\r\n\r\n")
-    except (asyncio.IncompleteReadError, ConnectionResetError):
-        pass  # closed without an answer
-    else:
-        assert status in (200, 400)
-        assert json.loads(body) == {"error": "Incorrect request"}
+    sent = (_CHUNKED, b"1\r\na\r\n", _SECRET + b"\r\n\r\n")
+    status, body = await _ask(desk.gateway, *sent)
+    assert (status, json.loads(body)) in [
+        (200, {"error": "Incorrect request"}),
+        (400, {"error": "Incorrect request"}),
+    ]
     assert _SECRET.decode() not in desk.printed(since)
     assert "Traceback" not in desk.printed(since)
 
