@@ -22,7 +22,7 @@ class _Connection(web.RequestHandler):
     __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
-        """As ever; a body that turns malformed ends for who reads it, whom aiohttp does not tell."""
+        """As ever; who reads a body that turns malformed is told, which aiohttp leaves out."""
         super().data_received(data)
         request = self._current_request
         broken = bool(self._messages) and isinstance(self._messages[-1][0], _ErrInfo)
