@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import copy_context
+from math import exp
 from typing import Generic, TypeVar
 
 import structlog
@@ -18,8 +19,8 @@ log = structlog.get_logger()
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-#: How much the last group's duration counts in what the next ones are expected to take.
-_NEWEST = 0.3
+#: What groups did is forgotten over so many seconds of work.
+_REMEMBERED_SECONDS = 1.0
 #: The most that one owner may have waiting, as a part of all that may wait.
 _OWNERS_PART = 4
 
@@ -34,6 +35,31 @@ class Overloaded(Exception):
 
 class GroupFailed(Exception):
     """The work on a group failed as a whole; what was asked may or may not have happened."""
+
+
+class _Pace:
+    """What a group takes, from the seconds that the last ones took.
+
+    Seconds of work are what fades, not groups: one slow group among hundreds that are done in a
+    second says little, one that takes seconds says nearly all.
+    """
+
+    __slots__ = ("_groups", "_seconds")
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._groups = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count a group that is done."""
+        kept = exp(-seconds / _REMEMBERED_SECONDS)
+        self._seconds = self._seconds * kept + seconds
+        self._groups = self._groups * kept + 1
+
+    def after(self, seconds: float) -> float:
+        """What a group takes, if the one at work were done after so long."""
+        kept = exp(-seconds / _REMEMBERED_SECONDS)
+        return (self._seconds * kept + seconds) / (self._groups * kept + 1)
 
 
 class _Waiting(Generic[Item, Answer]):
@@ -83,7 +109,7 @@ class Groups(Generic[Item, Answer]):
         #: By owner, in the order of their next turns.
         self._queues: dict[Hashable, deque[_Waiting[Item, Answer]]] = {}
         self._number = 0
-        self._seconds = 0.0
+        self._pace = _Pace()
         self._began: float | None = None
         self._task: asyncio.Task[None] | None = None
         self._context = copy_context()
@@ -128,18 +154,13 @@ class Groups(Generic[Item, Answer]):
         before = min(self._number, (ahead + 1) * len(self._queues))
         if before >= self._largest and self._longest_wait is not None:
             running = 0.0 if self._began is None else self._clock() - self._began
-            # One slow group makes those behind it wait, but says little about their own pace.
-            pace = max(self._seconds, self._pace_after(running))
+            pace = self._pace.after(running)
             if max(running, pace) + before // self._largest * pace > self._longest_wait:
                 raise Overloaded(max(1, int(self._longest_wait)))
         if ahead >= self._own_limit:
             raise Overloaded
         if self._number >= self._limit:
             self._put_off(ahead)
-
-    def _pace_after(self, seconds: float) -> float:
-        """What a group takes, once another one has taken so long."""
-        return self._seconds + _NEWEST * (seconds - self._seconds) if self._seconds else seconds
 
     def _put_off(self, ahead: int) -> None:
         """Tell the last item of the longest queue to come again, where that is fair."""
@@ -186,7 +207,7 @@ class Groups(Generic[Item, Answer]):
             # Once for the group, not once for each caller.
             log.exception("group.failed", group=self._name, items=len(group))
             answers = [GroupFailed(type(error).__name__)] * len(group)
-        self._seconds = self._pace_after(self._clock() - self._began)
+        self._pace.add(self._clock() - self._began)
         self._began = None
         for waiting, answer in zip(group, answers, strict=True):
             future = waiting.future

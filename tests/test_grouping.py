@@ -190,27 +190,56 @@ async def test_what_fits_into_the_next_group_is_taken_however_slow_the_last_one_
     assert await asyncio.gather(running, *taken) == [2, 4, 6]
 
 
-async def test_one_slow_group_is_no_reason_to_turn_away_a_long_queue() -> None:
-    work, clock = Work(), [0.0]
-    groups: Groups[int, int] = Groups(work, largest=1, longest_wait=5, clock=lambda: clock[0])
+class Queue:
+    """A queue whose groups of one item take as long as a test says."""
 
-    async def run(seconds: float) -> None:
-        work.gate.clear()
-        running = groups.submit(1)
-        await asyncio.sleep(0)
-        clock[0] += seconds
-        work.gate.set()
+    def __init__(self) -> None:
+        self.work, self.now = Work(), 0.0
+        self.groups: Groups[int, int] = Groups(
+            self.work, largest=1, longest_wait=5, clock=lambda: self.now
+        )
+
+    async def run(self, seconds: float) -> None:
+        """One group from its beginning to its end."""
+        running = await self.begin(seconds)
+        self.work.gate.set()
         await running
 
-    for _ in range(5):
-        await run(0.005)
-    work.gate.clear()
-    waiting = [groups.submit(1)]
-    await asyncio.sleep(0)
-    clock[0] += 0.05  # ten times as long as the others: 100 like this would be too long
-    waiting += [groups.submit(number) for number in range(1, 101)]
-    work.gate.set()
-    assert len(await asyncio.gather(*waiting)) == 101
+    async def begin(self, seconds: float) -> asyncio.Future[int]:
+        """A group that has been at work for so long."""
+        self.work.gate.clear()
+        running = self.groups.submit(1)
+        await asyncio.sleep(0)
+        self.now += seconds
+        return running
+
+
+@pytest.mark.parametrize("slow", [0.05, 0.1, 0.4])
+async def test_one_slow_group_among_quick_ones_turns_nobody_away(slow: float) -> None:
+    queue = Queue()
+    for _ in range(400):
+        await queue.run(0.005)
+    while_it_runs = [await queue.begin(slow)]
+    while_it_runs += [queue.groups.submit(number) for number in range(1, 201)]
+    queue.work.gate.set()
+    await asyncio.gather(*while_it_runs)
+    after_it = [await queue.begin(0.0)]
+    after_it += [queue.groups.submit(number) for number in range(1, 201)]
+    queue.work.gate.set()
+    assert len(await asyncio.gather(*after_it)) == 201
+
+
+async def test_a_queue_that_has_become_slow_turns_a_long_wait_away_within_seconds() -> None:
+    queue = Queue()
+    for _ in range(400):
+        await queue.run(0.005)
+    running = await queue.begin(3.0)
+    with pytest.raises(Overloaded):
+        for number in range(1, 201):
+            queue.groups.submit(number)
+    assert len(queue.groups) < 10
+    queue.work.gate.set()
+    assert await running == 2
 
 
 async def test_nothing_is_done_for_callers_that_left_before_their_group_began() -> None:
