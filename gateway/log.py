@@ -133,10 +133,10 @@ def configure_logging(level: str, form: LogFormat) -> None:
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         add_ids,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         mask_secrets,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderers: list[structlog.types.Processor] = (
         [escape_controls, structlog.dev.ConsoleRenderer()]

@@ -2,6 +2,7 @@
 
 import hmac
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 _ID_CHARACTERS = 8
 
@@ -26,4 +27,12 @@ def id_of(pepper: bytes) -> str:
 
 def mac_of(pepper: bytes, key: str) -> bytes:
     """What the database knows a key by."""
-    return hmac.digest(pepper, key.encode("utf-8", "surrogatepass"), "sha256")
+    # A copy of what is begun takes half the time of beginning, and every call pays for it.
+    begun = _begun(pepper).copy()
+    begun.update(key.encode("utf-8", "surrogatepass"))
+    return begun.digest()
+
+
+@lru_cache(maxsize=4)
+def _begun(pepper: bytes) -> hmac.HMAC:
+    return hmac.new(pepper, digestmod="sha256")

@@ -82,15 +82,15 @@ def is_secret_name(name: str) -> bool:
 
 def mask(text: str) -> str:
     """The text without what is, or looks like, a secret."""
+    found = [held for held in _held if held in text]
     # Short ones may be words by which other secrets are found: they come last.
-    text = _without_held(text, _LONG)
+    text = _without_held(text, [held for held in found if len(held) >= _LONG])
     text = _CARD.sub(_without_card, _without_shapes(text))
-    return _without_held(text, _SHORTEST_SECRET)
+    return _without_held(text, found)
 
 
-def _without_held(text: str, shortest: int) -> str:
+def _without_held(text: str, found: list[str]) -> str:
     # The longest first: one secret may be a part of another, whose rest would stay.
-    found = [held for held in _held if len(held) >= shortest and held in text]
     for secret in sorted(found, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text

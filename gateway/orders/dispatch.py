@@ -103,6 +103,8 @@ class Sender:
 
         At most ``limit``, and what the account's budget leaves over all processes.
         """
+        for watched in ("ambiguous", "withheld"):
+            ATTEMPTS.labels(provider.name, watched)  # alerts ask how much they grew
         at, lease = self._clock(), lease_ms(self._settings)
         taken: Sequence[ClaimedOrder] = ()
         claimed_at: datetime | None = None
@@ -143,8 +145,6 @@ class Sender:
     async def _send(
         self, adapter: Provider, provider: ProviderRecord, order: ClaimedOrder, claimed_at: float
     ) -> Outcome:
-        for watched in ("ambiguous", "withheld"):
-            ATTEMPTS.labels(provider.name, watched)  # alerts ask how much they grew
         outcome = await self._submit(adapter, provider, order, claimed_at)
         ATTEMPTS.labels(provider.name, type(outcome).__name__.lower()).inc()
         # An order that was placed is told of once, by its move.

@@ -66,13 +66,16 @@ def utc_today() -> date:
     return datetime.now(UTC).date()
 
 
-def draft_order(
+def draft_order(  # noqa: PLR0913 - what a draft says
     service: Service,
     fields: Mapping[str, str],
     *,
     reseller_id: int,
     currency: str,
     request_id: str,
+    external_id: str | None = None,
+    duplicates: DuplicatePolicy = DuplicatePolicy.ALLOW,
+    paused: bool = False,
     today: Callable[[], date] = utc_today,
 ) -> Draft:
     """Check an ``add`` against its service's type and price it.
@@ -97,9 +100,12 @@ def draft_order(
         parameters=json.dumps(values) if values else None,
         charge=charge,
         request_id=request_id,
+        external_id=external_id,
+        duplicates=duplicates,
         runs=runs,
         interval=interval,
         max_charge=max_charge,
+        paused=paused,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gateway.orders.doubts import Group
 from gateway.orders.naming import Names
 from gateway.orders.receipts import Receipts
-from gateway.orders.repeats import Repeats, clue_of
+from gateway.orders.repeats import Clue, Repeats, clue_of
 from gateway.store import orders
 from gateway.store.connection import Connection
 from schemas.orders import OrderMark
@@ -31,13 +31,18 @@ class Earlier:
     """The earlier orders of one run of a group."""
 
     def __init__(
-        self, group: Group, placed: Collection[int], names: Names, repeats: Repeats
+        self,
+        group: Group,
+        clues: Sequence[Clue],
+        placed: Collection[int],
+        names: Names,
+        repeats: Repeats,
     ) -> None:
         self._group = group
+        self._clues = clues
         self._placed = placed
         self._names = names
         self._repeats = repeats
-        self._clues = [clue_of(draft) for draft in group.drafts]
 
     @classmethod
     async def open(cls, conn: Connection, group: Group, receipts: Receipts) -> "Earlier":
@@ -45,8 +50,8 @@ class Earlier:
         doubtful = sorted(group.doubtful)
         placed = await orders.list_placed_orders(conn, doubtful) if doubtful else set()
         names = await Names.open(conn, group.drafts)
-        clues = map(clue_of, group.drafts)
-        return cls(group, placed, names, await Repeats.open(conn, clues, receipts))
+        clues = [clue_of(draft) for draft in group.drafts]
+        return cls(group, clues, placed, names, await Repeats.open(conn, clues, receipts))
 
     def answer(self, place: int) -> Accepted | Exception | None:
         """The order that a draft is or repeats, or why it is not taken; None when it is new."""

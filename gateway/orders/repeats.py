@@ -75,9 +75,8 @@ class Repeats:
         self._answered: set[tuple[int, int]] = set()
 
     @classmethod
-    async def open(cls, conn: Connection, clues: Iterable[Clue], receipts: Receipts) -> "Repeats":
+    async def open(cls, conn: Connection, clues: Sequence[Clue], receipts: Receipts) -> "Repeats":
         """Look up what the drafts with these clues may repeat."""
-        clues = list(clues)
         marks = {clue.mark for clue in clues if clue.mark is not None}
         links = {clue.link for clue in clues if clue.link is not None}
         return cls(

@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 
 import structlog
@@ -122,7 +122,7 @@ class PanelApi:
         try:
             body = await self._ask(request, seen)
             outcome = "answered"
-            response = body if isinstance(body, web.Response) else answer(body)
+            response = answer(body) if isinstance(body, bytes) else body
         except PanelError as refusal:
             why = reason_of(str(refusal))
             outcome, response = "refused", _refusal(request, refusal)
@@ -194,16 +194,13 @@ class PanelApi:
         service = sold.service(number, call.access.reseller_id) if number else None
         if service is None:
             raise PanelError(wire.INCORRECT_SERVICE)
-        draft = draft_order(
+        access = call.access
+        return draft_order(
             service,
             _given(call.fields, SERVICE_TYPES[service.type].accepted),
-            reseller_id=call.access.reseller_id,
-            currency=call.access.currency,
+            reseller_id=access.reseller_id,
+            currency=access.currency,
             request_id=call.request_id,
-        )
-        access = call.access
-        return replace(
-            draft,
             external_id=call.external_id,
             duplicates=access.duplicates,
             paused=access.paused,
