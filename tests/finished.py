@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gateway.store.connection import Connection, transaction
 
 CHARGE = 1_000_000
-_CHUNK = 250_000
+_CHUNK = 100_000
 
 #: Of 25 orders one was canceled and one delivered in part; each went to one provider at once.
 _MADE = f"""made as (
@@ -88,6 +88,7 @@ async def fill_finished(
             )
             await conn.execute("select make_order_ranges()")
             await conn.execute("set local work_mem = '256MB'")
+            await conn.execute("set local statement_timeout = 0")
             for sql in (_ORDERS, _EVENTS, _ENTRIES):
                 await conn.execute(sql, lower, upper, resellers, service_id, provider_id)
             for sql in (_ATTEMPTS, _PLACEMENTS):

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import uvloop
 
+from gateway.log import configure_logging
+from schemas.config import LogFormat
 from tests.bench import dispatch, growth, memory, metrics, requests, tracking
 
 _SUITES = {
@@ -39,6 +41,7 @@ def main() -> int:
     if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):
         given = ["requests", *given]
     flags = parser.parse_args(given)
+    configure_logging("error", LogFormat.TEXT)  # what is printed is the report
     with (
         tempfile.TemporaryDirectory(prefix="smm-bench-") as folder,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

@@ -18,7 +18,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gateway.embedded import Addresses
-from gateway.log import configure_logging
 from gateway.money.audit import audit
 from gateway.money.watching import watch
 from gateway.orders.dispatch import Sender
@@ -26,7 +25,7 @@ from gateway.spool import Spool
 from gateway.store.connection import Pool, open_pool
 from gateway.store.migrate import migrate
 from providers.panel_v2 import PanelV2
-from schemas.config import DispatchSettings, LogFormat
+from schemas.config import DispatchSettings
 from schemas.providers import ProviderRecord
 from schemas.upstream import Exchange, Placed, Submission
 from tests.bench.cases import Case, add, call
@@ -134,7 +133,6 @@ class Grown:
 
 async def run(flags: argparse.Namespace, folder: Path) -> tuple[bool, dict[str, Any], str]:
     """Fill, measure in rounds, audit: whether all is well, the report, and its text."""
-    configure_logging("error", LogFormat.JSON)
     async with AsyncExitStack() as stack:
         engines, _ = await stack.enter_async_context(database(folder))
         clients = await stack.enter_async_context(load(folder))
