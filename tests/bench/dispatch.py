@@ -57,11 +57,14 @@ class _Bench:
     url: str
     party: Party
     folder: Path
+    workers: int
 
     async def run(self, in_flight: int) -> Sent:
         """Let orders queue up at a paused account, free it, and time the sending."""
         provider_id = await self._queue(in_flight)
-        async with gateway(self.engines, self.folder, f"sending-{in_flight}") as server:
+        async with gateway(
+            self.engines, self.folder, f"sending-{in_flight}", workers=self.workers
+        ) as server:
             before = await self._used(server.pids)
             await self._pause(provider_id, None)
             while await self._are_left(provider_id):
@@ -150,7 +153,7 @@ async def run(flags: argparse.Namespace, folder: Path) -> tuple[bool, dict[str, 
         load(folder) as clients,
         panel(folder, latency=_LATENCY) as (url, party),
     ):
-        bench = _Bench(engines, pool, clients, url, party, folder)
+        bench = _Bench(engines, pool, clients, url, party, folder, flags.workers)
         for in_flight in flags.in_flight:
             print(f"{in_flight} at the same time", file=sys.stderr)
             found.append(await bench.run(in_flight))
@@ -180,3 +183,4 @@ def _table(found: Sequence[Sent]) -> str:
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of this suite."""
     parser.add_argument("--in-flight", type=int, nargs="+", default=[10, 50, 200])
+    parser.add_argument("--workers", type=int, default=1, help="processes of the gateway (1)")
