@@ -77,7 +77,7 @@ async def fill_finished(
 ) -> None:
     """Make the orders with the ids ``first`` and on; the ranges for them, too.
 
-    The resellers must have the money.
+    The resellers must have the money. Many orders want a connection of an unhurried pool.
     """
     last = first + number - 1
     for lower in range(first, last + 1, _CHUNK):
@@ -88,7 +88,6 @@ async def fill_finished(
             )
             await conn.execute("select make_order_ranges()")
             await conn.execute("set local work_mem = '256MB'")
-            await conn.execute("set local statement_timeout = 0")
             for sql in (_ORDERS, _EVENTS, _ENTRIES):
                 await conn.execute(sql, lower, upper, resellers, service_id, provider_id)
             for sql in (_ATTEMPTS, _PLACEMENTS):

@@ -166,7 +166,8 @@ async def _side(engines: Addresses, folder: Path, finished: int) -> AsyncIterato
     service = await world.service(provider, rate="1")
     resellers = [await world.reseller(f"r{n}", funds=FUNDS) for n in range(_RESELLERS)]
     began = time.perf_counter()
-    async with pool.acquire() as conn:
+    filling = await open_pool(here.database_url, size=1, unhurried=True)
+    async with filling.acquire() as conn:
         await conn.execute("update provider set paused_reason = 'bench'")
         await fill_finished(
             conn,
@@ -176,6 +177,7 @@ async def _side(engines: Addresses, folder: Path, finished: int) -> AsyncIterato
             first=1,
             number=finished + _SOME,
         )
+    await filling.close()
     seconds = time.perf_counter() - began
     print(f"{finished:,} finished orders made in {seconds:.0f} s", file=sys.stderr)
     async with gateway(here, folder, name) as server:
