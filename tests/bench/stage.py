@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from subprocess import PIPE
 
-from gateway.embedded import Addresses, EmbeddedEngines
+from gateway.embedded import Addresses, EmbeddedEngines, erase
 from gateway.store import prices, services
 from gateway.store.connection import Pool, open_pool, transaction
 from gateway.store.migrate import migrate
@@ -161,15 +161,18 @@ async def panel(folder: Path, *, latency: float) -> AsyncIterator[tuple[str, Par
 
 @asynccontextmanager
 async def database(folder: Path) -> AsyncIterator[tuple[Addresses, Pool]]:
-    """Embedded engines with a migrated, empty database, and a pool on it."""
-    async with EmbeddedEngines(folder / "engines") as engines:
-        pool = await open_pool(engines.database_url, size=3)
-        try:
-            async with pool.acquire() as conn:
-                await migrate(conn)
-            yield engines, pool
-        finally:
-            await pool.close()
+    """Embedded engines with a migrated, empty database, and a pool on it; nothing is left."""
+    try:
+        async with EmbeddedEngines(folder / "engines") as engines:
+            pool = await open_pool(engines.database_url, size=3)
+            try:
+                async with pool.acquire() as conn:
+                    await migrate(conn)
+                yield engines, pool
+            finally:
+                await pool.close()
+    finally:
+        erase(folder / "engines")
 
 
 @asynccontextmanager
